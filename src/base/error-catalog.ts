@@ -1,0 +1,238 @@
+/**
+ * Every code that Holdfast can end with. Codes are permanent: scripts and alerts match on them.
+ * message: what happened and why. hint: the next action. {names} are filled from the error's context.
+ */
+export interface ErrorEntry {
+  readonly message: string;
+  readonly hint: string;
+  /** Default 1. */
+  readonly exitCode?: number;
+  /** Default false. */
+  readonly retryable?: boolean;
+}
+
+export const catalog = {
+  // Usage
+  USAGE: {
+    message: '{problem}',
+    hint: 'Run the command with --help to see what it takes.',
+  },
+  INTERRUPTED: {
+    message: 'Interrupted by {signal}.',
+    hint: 'What was uploaded stays and is used by the next run; nothing else was changed.',
+    exitCode: 130,
+  },
+
+  // Repository and store
+  REPOSITORY_URL_INVALID: {
+    message: 'Cannot use "{url}" as a repository: {reason}.',
+    hint: 'Give a folder, or an S3 address such as s3:https://host/bucket/prefix.',
+  },
+  REPOSITORY_NOT_FOUND: {
+    message: 'There is no repository at {url}.',
+    hint: 'Check the address, or create one there with `holdfast init`.',
+    exitCode: 10,
+  },
+  REPOSITORY_EXISTS: {
+    message: 'There already is a repository at {url} (found {found}).',
+    hint: 'Use it as it is, or choose another place.',
+  },
+  REPOSITORY_UNSUPPORTED: {
+    message: 'The repository at {url} cannot be used: {reason}.',
+    hint: 'Open it with the tool that made it; Holdfast works on restic repositories of version 1 (read) and 2.',
+  },
+  REPOSITORY_DAMAGED: {
+    message: 'The repository is damaged: {reason}.',
+    hint: 'Run `holdfast check --read-data` to see how far, and keep the repository as it is until then.',
+  },
+  PASSWORD_MISSING: {
+    message: 'No repository password was given.',
+    hint: 'Set HOLDFAST_PASSWORD or HOLDFAST_PASSWORD_FILE, or give --password-file.',
+    exitCode: 12,
+  },
+  PASSWORD_WRONG: {
+    message: 'The password opens none of the {keys} keys of the repository at {url}.',
+    hint: 'Check the password (and that its file has no stray line break).',
+    exitCode: 12,
+  },
+  REPOSITORY_LOCKED: {
+    message: 'The repository is locked by {holder} since {since} ({kind}).',
+    hint: 'Wait for it to end; if that process is gone, run `holdfast unlock`.',
+    exitCode: 11,
+    retryable: true,
+  },
+  LOCK_LOST: {
+    message: 'The lock of this run vanished from the repository: {reason}.',
+    hint: 'Somebody removed it, or the store was out of reach for too long. Run the command again.',
+    exitCode: 11,
+    retryable: true,
+  },
+  STORE_UNREACHABLE: {
+    message: 'Cannot reach {url}: {reason}.',
+    hint: 'Check the address, the network and whether the server is up.',
+    retryable: true,
+  },
+  STORE_DENIED: {
+    message: 'The store at {url} refused {operation}: {reason}.',
+    hint: 'Check the credentials and that they may read, write, list and delete there.',
+  },
+  STORE_FAILED: {
+    message: '{operation} failed at {url}: {reason}.',
+    hint: 'The store answered with an error; try again, and look into the log of the store if it stays.',
+    retryable: true,
+  },
+  STORE_FULL: {
+    message: 'No space left at {url} while writing {name}.',
+    hint: 'Make room and run again; what was stored before is intact.',
+  },
+  FILE_NOT_FOUND: {
+    message: 'The repository has no {kind} {name}.',
+    hint: 'Run `holdfast check` to see what is missing.',
+  },
+  FILE_DAMAGED: {
+    message: '{kind} {name} is damaged: {reason}.',
+    hint: 'Run `holdfast check --read-data` to see how far the damage goes.',
+  },
+  INDEX_FULL: {
+    message: 'This run found more than {blobs} new blobs, which is more than the index holds in memory at once.',
+    hint: 'Run it again: what was stored so far is kept and not stored twice.',
+    retryable: true,
+  },
+
+  // Backups and restores of folders
+  BACKUP_NOT_FOUND: {
+    message: 'No backup matches "{name}".',
+    hint: 'Run `holdfast list` to see what there is.',
+  },
+  BACKUP_AMBIGUOUS: {
+    message: '"{name}" matches {count} backups: {matches}.',
+    hint: 'Give more characters of the id.',
+  },
+  SOURCE_UNREADABLE: {
+    message: 'Cannot read {path}: {reason}.',
+    hint: 'Check that the folder exists and may be read.',
+  },
+  BACKUP_INCOMPLETE: {
+    message: 'The backup {backup} lacks {count} files that could not be read.',
+    hint: 'The errors above name them. Everything else is stored and can be restored.',
+    exitCode: 3,
+  },
+  RESTORE_INCOMPLETE: {
+    message: '{count} files could not be restored completely into {target}.',
+    hint: 'The errors above name them. Mend the cause and run the same restore again.',
+  },
+  RESTORE_TARGET_UNUSABLE: {
+    message: 'Cannot restore into {target}: {reason}.',
+    hint: 'Choose an empty or new folder.',
+  },
+  CHECK_FAILED: {
+    message: 'The repository has {count} errors.',
+    hint: 'The list above names each. Nothing was changed.',
+  },
+  POLICY_EMPTY: {
+    message: 'No retention rule was given, so nothing would be kept.',
+    hint: 'Give at least one --keep-… option.',
+  },
+  POLICY_INVALID: {
+    message: '{source}: {problem}.',
+    hint: 'See docs/policy.md for the fields of a policy.',
+  },
+  FORGET_REFUSED: {
+    message: 'The rules keep no backup at all of {group}; nothing was removed.',
+    hint: 'Give a rule that keeps at least one, such as --keep-last 1.',
+  },
+  FORGET_INCOMPLETE: {
+    message: '{count} backups could not be removed.',
+    hint: 'The errors above say why; the rest is done.',
+    exitCode: 3,
+  },
+
+  // Cluster
+  CLUSTER_UNREACHABLE: {
+    message: 'Cannot reach the cluster at {server}: {reason}.',
+    hint: 'Check KUBECONFIG or --kubeconfig and --context.',
+    retryable: true,
+  },
+  CLUSTER_DENIED: {
+    message: 'The cluster does not allow to {verb} {resource}: {reason}.',
+    hint: 'Give the account that right; docs/rights.md lists all that is needed.',
+  },
+  CLUSTER_FAILED: {
+    message: 'The API server answered {status} to {verb} {resource}: {reason}.',
+    hint: 'See the reason; the call can be repeated.',
+    retryable: true,
+  },
+  WAIT_TIMEOUT: {
+    message: 'Waited {seconds} s for {what}; last seen: {last}.',
+    hint: 'The last state says what it is waiting for; look at the events of that object.',
+    retryable: true,
+  },
+  CLAIM_NOT_FOUND: {
+    message: 'There is no claim {claim}.',
+    hint: 'Check namespace and name with `kubectl get pvc -A`.',
+  },
+  CLAIM_NOT_BOUND: {
+    message: 'The claim {claim} is {phase}, not Bound; there is no volume to back up.',
+    hint: 'Start a pod that uses it, or leave it out.',
+  },
+  SNAPSHOT_UNSUPPORTED: {
+    message: 'The volume of {claim} cannot be snapshotted: {reason}.',
+    hint: 'Snapshots need a CSI driver with a snapshot class and the snapshot controller.',
+  },
+  SNAPSHOT_CLASS_AMBIGUOUS: {
+    message: '{count} snapshot classes fit the driver {driver}: {classes}.',
+    hint: 'Name one with --snapshot-class, or make one the default.',
+  },
+  SNAPSHOT_FAILED: {
+    message: 'The snapshot of {claim} did not become ready: {reason}.',
+    hint: 'The reasons are the driver\'s own; its log says more. Nothing is left over.',
+    retryable: true,
+  },
+  MOVER_FAILED: {
+    message: 'The mover of {claim} failed: {reason}.',
+    hint: 'The log above is the mover\'s. Nothing of the target is in use; run again.',
+    retryable: true,
+  },
+  CREDENTIALS_MISSING: {
+    message: 'The mover in namespace {namespace} has no credentials for the repository: {reason}.',
+    hint: 'Create the Secret, or let this command make one for the time of the run with --send-credentials.',
+  },
+  FOLDER_REPOSITORY_IN_CLUSTER: {
+    message: 'A mover cannot reach the folder repository {url}.',
+    hint: 'Use a repository on object storage for claims.',
+  },
+  BACKUP_HAS_NO_RECIPE: {
+    message: 'The backup {backup} holds no claim recipe (manifest.json).',
+    hint: 'Restore it into a folder with --dir.',
+  },
+  BACKUP_NOT_COMPLETE: {
+    message: 'The backup {backup} is marked incomplete: some files could not be read when it was made.',
+    hint: 'Choose a complete backup, or give --allow-incomplete to restore what there is.',
+  },
+  TARGET_EXISTS: {
+    message: 'The claim {claim} already exists.',
+    hint: 'Restore under another name with --to NAMESPACE/CLAIM, or delete the claim first.',
+  },
+  NAMESPACE_MISSING: {
+    message: 'The namespace {namespace} does not exist.',
+    hint: 'Create it, or give --create-namespace.',
+  },
+  STORAGE_CLASS_MISSING: {
+    message: 'The storage class {class} does not exist in this cluster (it has: {classes}).',
+    hint: 'Name one that does with --storage-class.',
+  },
+  ZONE_MISSING: {
+    message: 'No ready node is in zone {zone} (nodes are in: {zones}).',
+    hint: 'Choose one of those with --zone, or any with --zone any.',
+  },
+  TARGET_TOO_SMALL: {
+    message: 'The backup holds {used} bytes, the planned volume only {size}.',
+    hint: 'Give a larger --size.',
+  },
+  RESTORE_REFUSED: {
+    message: 'The restore cannot be done: {reason}.',
+    hint: '{fix}',
+  },
+} as const satisfies Record<string, ErrorEntry>;
+
+export type ErrorCode = keyof typeof catalog;

@@ -1,0 +1,48 @@
+/**
+ * Where the bytes of a repository rest. A store knows files by type and name, nothing of their content.
+ * Every implementation and wrapper passes test/contract/store-contract.ts.
+ */
+
+/** The six kinds of files of a restic repository (format v2, "Objects and names"). `config` has one file, named "config". */
+export type FileType = 'config' | 'keys' | 'snapshots' | 'index' | 'locks' | 'data';
+
+export interface StoredFile {
+  /** 64 lower-case hex digits; "config" for the config. */
+  readonly name: string;
+  readonly sizeBytes: number;
+  /** When it was written, by the store's own clock. */
+  readonly modifiedMs: number;
+}
+
+export interface Range {
+  readonly offset: number;
+  readonly length: number;
+}
+
+export interface Store {
+  /** The repository address as the user gave it, without credentials. */
+  readonly url: string;
+
+  /**
+   * Writes a whole file, atomically: it is either there with all its bytes and durable, or not there.
+   * Never overwrites: a file of that name with the same size counts as written (its name is its hash);
+   * for `config`, an existing file is REPOSITORY_EXISTS.
+   * `sha256` is the hex hash of `bytes` where the caller knows it; the store has it verified end to end where it can.
+   * `bytes` may be backed by a SharedArrayBuffer and is not touched after the promise settles.
+   */
+  put(type: FileType, name: string, bytes: Uint8Array, sha256?: string): Promise<void>;
+
+  /** Reads a file or a range of it. The result has exactly the length that was asked for. Missing: FILE_NOT_FOUND. */
+  get(type: FileType, name: string, range?: Range): Promise<Buffer>;
+
+  /** undefined where there is no such file. */
+  stat(type: FileType, name: string): Promise<StoredFile | undefined>;
+
+  /** All files of the type, in any order. Names that are not 64 hex digits are left out. An empty store lists nothing. */
+  list(type: FileType): AsyncIterable<StoredFile>;
+
+  /** Deletes a file. A file that is not there is not an error. */
+  remove(type: FileType, name: string): Promise<void>;
+
+  close(): Promise<void>;
+}
