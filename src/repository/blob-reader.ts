@@ -1,0 +1,72 @@
+/**
+ * Reads single blobs on the main thread: trees above all. Trees of a snapshot lie together in few packs, so a
+ * tree pack is fetched whole once and kept while it is in use.
+ */
+import { HoldfastError } from '../base/errors.ts';
+import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
+import type { BlobType } from './blob-index.ts';
+import { decodeTree, type TreeNode } from './format/tree.ts';
+import type { FoundBlob, LoadedIndex } from './load-index.ts';
+import type { Repository } from './repository.ts';
+
+/** Tree packs kept in memory; a pack has 16 MiB by default. */
+const keptPacks = 4;
+/** Sealed bytes are 32 longer than what they hold. */
+const sealBytes = 32;
+
+export class BlobReader {
+  readonly #repository: Repository;
+  readonly #index: LoadedIndex;
+  readonly #codec: BlobCodec;
+  readonly #packs = new Map<string, Promise<Buffer>>();
+
+  constructor(repository: Repository, index: LoadedIndex) {
+    this.#repository = repository;
+    this.#index = index;
+    this.#codec = createBlobCodec(repository.key);
+  }
+
+  /** The plaintext of a blob, its hash verified. Throws FILE_NOT_FOUND, FILE_DAMAGED. */
+  async load(type: BlobType, id: string): Promise<Buffer> {
+    const blob = this.#index.find(type, id);
+    if (!blob) throw new HoldfastError('FILE_NOT_FOUND', { kind: `${type} blob`, name: id });
+    const sealed = type === 'tree' ? await this.#fromKeptPack(blob) : await this.#fetch(blob);
+    const opened = Buffer.allocUnsafe(blob.length - sealBytes);
+    this.#codec.open(sealed, opened);
+    let plain = opened;
+    if (blob.uncompressedLength > 0) {
+      plain = Buffer.allocUnsafe(blob.uncompressedLength);
+      this.#codec.decompress(opened, plain);
+    }
+    const hash = Buffer.allocUnsafe(32);
+    this.#codec.hash(plain, hash, 0);
+    if (hash.toString('hex') !== id) {
+      throw new HoldfastError('FILE_DAMAGED', { kind: `${type} blob`, name: id, reason: 'its content has another hash' });
+    }
+    return plain;
+  }
+
+  async loadTree(id: string): Promise<TreeNode[]> {
+    return decodeTree(await this.load('tree', id));
+  }
+
+  #fetch(blob: FoundBlob): Promise<Buffer> {
+    const { packId, offset, length } = blob;
+    return this.#repository.store.get('data', packId, { offset, length });
+  }
+
+  async #fromKeptPack(blob: FoundBlob): Promise<Buffer> {
+    let pack = this.#packs.get(blob.packId);
+    if (!pack) {
+      pack = this.#repository.store.get('data', blob.packId);
+      this.#packs.set(blob.packId, pack);
+      const oldest = this.#packs.keys().next().value;
+      if (this.#packs.size > keptPacks && oldest !== undefined) this.#packs.delete(oldest);
+    }
+    const bytes = await pack.catch((error: unknown) => {
+      this.#packs.delete(blob.packId);
+      throw error;
+    });
+    return bytes.subarray(blob.offset, blob.offset + blob.length);
+  }
+}

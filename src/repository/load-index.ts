@@ -1,0 +1,70 @@
+/** Reads all index files of a repository into a BlobIndex (restic format v2, "Index files"). */
+import { mapLimited } from '../base/concurrency.ts';
+import { BlobIndex, type BlobType } from './blob-index.ts';
+import { decodeIndex } from './format/index-file.ts';
+import { loadFile, type Repository } from './repository.ts';
+
+/** Where a blob rests, with the pack by name. */
+export interface FoundBlob {
+  readonly packId: string;
+  readonly offset: number;
+  readonly length: number;
+  /** 0 when the blob is stored uncompressed. */
+  readonly uncompressedLength: number;
+}
+
+export class LoadedIndex {
+  readonly blobs: BlobIndex;
+  /** Pack ids by pack number. */
+  readonly packs: string[];
+
+  constructor(blobs: BlobIndex, packs: string[]) {
+    this.blobs = blobs;
+    this.packs = packs;
+  }
+
+  find(type: BlobType, id: string): FoundBlob | undefined {
+    const entry = this.blobs.find(type, Buffer.from(id, 'hex'));
+    if (entry < 0) return undefined;
+    const location = this.blobs.location(entry);
+    if (!location) return undefined;
+    const { pack, offset, length, uncompressedLength } = location;
+    return { packId: this.packs[pack]!, offset, length, uncompressedLength };
+  }
+}
+
+/** New blobs that fit beside the loaded ones by default; memory is only taken as they come. */
+const defaultHeadroomBlobs = 4 << 20;
+/** A blob takes at least this much of an index file, since its id does not compress. */
+const minBytesPerBlob = 32;
+const loadsAtOnce = 5;
+
+/** Loads the index. `headroomBlobs` is how many new blobs the run may add to it. */
+export async function loadIndex(
+  repository: Repository,
+  options: { readonly headroomBlobs?: number } = {},
+): Promise<LoadedIndex> {
+  const names: string[] = [];
+  let bytes = 0;
+  for await (const file of repository.store.list('index')) {
+    names.push(file.name);
+    bytes += file.sizeBytes;
+  }
+  const expected = Math.ceil(bytes / minBytesPerBlob);
+  const headroom = options.headroomBlobs ?? defaultHeadroomBlobs;
+  const blobs = BlobIndex.create(expected + headroom, expected + Math.min(headroom, 1 << 18));
+  const packs: string[] = [];
+  await mapLimited(names, loadsAtOnce, async (name) => addIndexFile(blobs, packs, await loadFile(repository, 'index', name)));
+  return new LoadedIndex(blobs, packs);
+}
+
+function addIndexFile(blobs: BlobIndex, packs: string[], bytes: Buffer): void {
+  const id = Buffer.allocUnsafe(32);
+  for (const pack of decodeIndex(bytes)) {
+    const number = packs.push(pack.id) - 1;
+    for (const blob of pack.blobs) {
+      id.write(blob.id, 'hex');
+      blobs.add(blob.type, id, { ...blob, pack: number });
+    }
+  }
+}
