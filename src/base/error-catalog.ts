@@ -23,6 +23,11 @@ export const catalog = {
     exitCode: 130,
   },
 
+  PLATFORM_UNSUPPORTED: {
+    message: 'This machine cannot read and set the attributes of files: {reason}.',
+    hint: 'Run Holdfast on Linux (x64 or arm64) with its dependencies installed.',
+  },
+
   // Repository and store
   REPOSITORY_URL_INVALID: {
     message: 'Cannot use "{url}" as a repository: {reason}.',
@@ -185,12 +190,12 @@ export const catalog = {
   },
   SNAPSHOT_FAILED: {
     message: 'The snapshot of {claim} did not become ready: {reason}.',
-    hint: 'The reasons are the driver\'s own; its log says more. Nothing is left over.',
+    hint: "The reasons are the driver's own; its log says more. Nothing is left over.",
     retryable: true,
   },
   MOVER_FAILED: {
     message: 'The mover of {claim} failed: {reason}.',
-    hint: 'The log above is the mover\'s. Nothing of the target is in use; run again.',
+    hint: "The log above is the mover's. Nothing of the target is in use; run again.",
     retryable: true,
   },
   CREDENTIALS_MISSING: {
@@ -204,6 +209,10 @@ export const catalog = {
   BACKUP_HAS_NO_RECIPE: {
     message: 'The backup {backup} holds no claim recipe (manifest.json).',
     hint: 'Restore it into a folder with --dir.',
+  },
+  RECIPE_UNREADABLE: {
+    message: 'The recipe of the backup (manifest.json) cannot be read: {reason}.',
+    hint: 'The data itself is not affected: restore it into a folder with --dir, or use a newer version.',
   },
   BACKUP_NOT_COMPLETE: {
     message: 'The backup {backup} is marked incomplete: some files could not be read when it was made.',
