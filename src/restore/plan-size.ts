@@ -1,0 +1,48 @@
+/** How large the volume of a restored claim is made (R7.6). Pure. */
+import { HoldfastError } from '../base/errors.ts';
+import type { Recipe } from '../manifest/recipe.ts';
+import type { BackupFacts, RestoreWishes } from './facts.ts';
+
+export interface SizePlan {
+  readonly bytes: number;
+  readonly reason: string;
+}
+
+const mebibyte = 1024 * 1024;
+
+export function planSize(recipe: Recipe, backup: BackupFacts, wishes: RestoreWishes): SizePlan | HoldfastError {
+  const usedBytes = recipe.sizes.usedBytes ?? backup.bytes ?? 0;
+  if (wishes.sizeBytes === undefined) return sizeAsRecorded(recipe, usedBytes);
+  const recorded = recordedBytes(recipe).bytes;
+  // A volume as large as the old one held this data already; only a smaller one has to prove its room.
+  if (wishes.sizeBytes < recorded && wishes.sizeBytes < neededBytes(usedBytes)) {
+    return new HoldfastError('TARGET_TOO_SMALL', { used: usedBytes, size: wishes.sizeBytes });
+  }
+  return { bytes: wishes.sizeBytes, reason: 'chosen' };
+}
+
+/** The data and a tenth more, plus what an empty file system takes for itself (journal and tables). */
+export function neededBytes(usedBytes: number): number {
+  return Math.ceil(usedBytes * 1.1) + 16 * mebibyte;
+}
+
+function sizeAsRecorded(recipe: Recipe, usedBytes: number): SizePlan {
+  const recorded = recordedBytes(recipe);
+  if (usedBytes <= recorded.bytes && recorded.bytes > 0) return recorded;
+  return {
+    bytes: Math.ceil(neededBytes(usedBytes) / mebibyte) * mebibyte,
+    reason: 'the data with room for it: it is more than the recorded size',
+  };
+}
+
+function recordedBytes(recipe: Recipe): SizePlan {
+  const { requestedBytes, provisionedBytes, filesystemBytes } = recipe.sizes;
+  if (recipe.resizeInfeasible) {
+    const bytes = provisionedBytes ?? filesystemBytes ?? requestedBytes;
+    return { bytes, reason: 'the size the volume had; the size requested last was refused by the storage' };
+  }
+  if (provisionedBytes !== null && provisionedBytes > requestedBytes) {
+    return { bytes: provisionedBytes, reason: 'the size the volume had, which is more than was requested' };
+  }
+  return { bytes: requestedBytes, reason: 'as requested by the recorded claim' };
+}
