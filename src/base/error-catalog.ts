@@ -14,7 +14,7 @@ export interface ErrorEntry {
 export const catalog = {
   // Usage
   USAGE: {
-    message: '{problem}',
+    message: '{problem}.',
     hint: 'Run the command with --help to see what it takes.',
   },
   INTERRUPTED: {
@@ -97,6 +97,10 @@ export const catalog = {
   FILE_DAMAGED: {
     message: '{kind} {name} is damaged: {reason}.',
     hint: 'Run `holdfast check --read-data` to see how far the damage goes.',
+  },
+  COMPRESSION_FAULTY: {
+    message: 'A blob of {bytes} bytes was not the same after compressing and decompressing it.',
+    hint: 'Memory or processor of this machine are at fault: test them before the next backup. The blob was not stored.',
   },
   INDEX_FULL: {
     message: 'This run found more than {blobs} new blobs, which is more than the index holds in memory at once.',
