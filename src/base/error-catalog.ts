@@ -166,6 +166,10 @@ export const catalog = {
     message: 'The cluster does not allow to {verb} {resource}: {reason}.',
     hint: 'Give the account that right; docs/rights.md lists all that is needed.',
   },
+  CLUSTER_REFUSED: {
+    message: 'The cluster refused to {verb} {resource}: {reason}.',
+    hint: 'The reason names the quota, the admission rule or the field that stands against it.',
+  },
   CLUSTER_FAILED: {
     message: 'The API server answered {status} to {verb} {resource}: {reason}.',
     hint: 'See the reason; the call can be repeated.',
