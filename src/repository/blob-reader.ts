@@ -41,7 +41,11 @@ export class BlobReader {
     const hash = Buffer.allocUnsafe(32);
     this.#codec.hash(plain, hash, 0);
     if (hash.toString('hex') !== id) {
-      throw new HoldfastError('FILE_DAMAGED', { kind: `${type} blob`, name: id, reason: 'its content has another hash' });
+      throw new HoldfastError('FILE_DAMAGED', {
+        kind: `${type} blob`,
+        name: id,
+        reason: 'its content has another hash',
+      });
     }
     return plain;
   }
@@ -56,17 +60,17 @@ export class BlobReader {
   }
 
   async #fromKeptPack(blob: FoundBlob): Promise<Buffer> {
-    let pack = this.#packs.get(blob.packId);
-    if (!pack) {
-      pack = this.#repository.store.get('data', blob.packId);
-      this.#packs.set(blob.packId, pack);
-      const oldest = this.#packs.keys().next().value;
-      if (this.#packs.size > keptPacks && oldest !== undefined) this.#packs.delete(oldest);
-    }
-    const bytes = await pack.catch((error: unknown) => {
-      this.#packs.delete(blob.packId);
-      throw error;
-    });
+    const pack = this.#packs.get(blob.packId) ?? this.#keepPack(blob.packId);
+    const bytes = await pack;
     return bytes.subarray(blob.offset, blob.offset + blob.length);
+  }
+
+  #keepPack(id: string): Promise<Buffer> {
+    const pack = this.#repository.store.get('data', id);
+    pack.catch(() => this.#packs.delete(id));
+    this.#packs.set(id, pack);
+    const oldest = this.#packs.keys().next().value;
+    if (this.#packs.size > keptPacks && oldest !== undefined) this.#packs.delete(oldest);
+    return pack;
   }
 }

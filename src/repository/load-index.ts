@@ -54,7 +54,9 @@ export async function loadIndex(
   const headroom = options.headroomBlobs ?? defaultHeadroomBlobs;
   const blobs = BlobIndex.create(expected + headroom, expected + Math.min(headroom, 1 << 18));
   const packs: string[] = [];
-  await mapLimited(names, loadsAtOnce, async (name) => addIndexFile(blobs, packs, await loadFile(repository, 'index', name)));
+  await mapLimited(names, loadsAtOnce, async (name) =>
+    addIndexFile(blobs, packs, await loadFile(repository, 'index', name)),
+  );
   return new LoadedIndex(blobs, packs);
 }
 

@@ -22,11 +22,16 @@ export class PackUploader {
   }
 
   /** Starts the upload of a pack; its slot is free again when the upload has ended. A failure surfaces in `finish`. */
-  upload(pack: FinishedPack, memory: SharedArrayBuffer, slot: PackSlot | undefined, onFailure: () => void): void {
+  upload(
+    pack: FinishedPack,
+    memory: SharedArrayBuffer,
+    slot: PackSlot | undefined,
+    onFailure: (error: unknown) => void,
+  ): void {
     const upload = this.#store(pack, memory)
       .catch((error: unknown) => {
         this.#failure ??= { error };
-        onFailure();
+        onFailure(error);
       })
       .finally(() => {
         if (slot) freeSlot(slot);
@@ -40,6 +45,11 @@ export class PackUploader {
     while (this.#uploads.size > 0) await Promise.all(this.#uploads);
     await this.#index.flush();
     if (this.#failure) throw this.#failure.error;
+  }
+
+  /** After a failure: lets what is under way end, and indexes what arrived. Errors were thrown elsewhere already. */
+  async settle(): Promise<void> {
+    await this.finish().catch(() => undefined);
   }
 
   async #store(pack: FinishedPack, memory: SharedArrayBuffer): Promise<void> {

@@ -70,8 +70,8 @@ export class Packer {
       this.flush();
       this.#slot = this.#takeSlot();
     }
-    if (!this.#fits(data.length)) return this.#addOversized(id, data);
-    this.#append(this.#buffers[this.#slot]!, id, data);
+    if (this.#fits(data.length)) this.#append(this.#buffers[this.#slot]!, id, data);
+    else this.#addOversized(id, data);
     if (this.#position >= this.#options.packSizeBytes || this.#entries.length >= maxEntries) this.flush();
   }
 

@@ -1,0 +1,139 @@
+/** What the main thread and the workers of a backup say to each other. Paths and names are bytes, kept as latin1 in strings. */
+import type { SharedBlobIndex } from '../repository/blob-index.ts';
+import type { FinishedPack, PackSlot } from '../repository/packer.ts';
+import type { EntryAttributes } from './read-attributes.ts';
+
+export interface BackupWorkerSetup {
+  readonly key: { readonly encrypt: Uint8Array; readonly macK: Uint8Array; readonly macR: Uint8Array };
+  readonly chunker: { readonly kind: 'gear-v1' | 'rabin'; readonly polynomial: bigint };
+  readonly index: SharedBlobIndex;
+  readonly packSizeBytes: number;
+  readonly dataSlots: readonly PackSlot[];
+  readonly treeSlots: readonly PackSlot[];
+}
+
+/** Entries of one folder, in tree order; the answer holds their encoded nodes. */
+export interface EntriesJob {
+  readonly kind: 'entries';
+  readonly folder: string;
+  readonly names: readonly string[];
+  /** The part of the parent tree in which these names are to be looked for. */
+  readonly parent: { readonly bytes: SharedArrayBuffer; readonly start: number; readonly end: number } | undefined;
+  /** Entries changed at or after this time are read again even if they look unchanged. */
+  readonly rereadFromNs: bigint;
+}
+
+/** A part of a large file: the whole of it, or one segment that is cut into chunks on its own. */
+export interface SegmentJob {
+  readonly kind: 'segment';
+  readonly path: string;
+  readonly inode: bigint;
+  readonly offset: number;
+  readonly lengthBytes: number;
+}
+
+/** A blob made by the main thread (a tree, a recipe) that it has claimed in the index already. */
+export interface BlobJob {
+  readonly kind: 'blob';
+  readonly type: 'data' | 'tree';
+  readonly id: string;
+  readonly bytes: Uint8Array;
+}
+
+/** Finish the open packs. */
+export interface FlushJob {
+  readonly kind: 'flush';
+}
+
+export type BackupJob = EntriesJob | SegmentJob | BlobJob | FlushJob;
+
+/** A place in the encoded nodes that the main thread fills. */
+export interface Hole {
+  readonly kind: 'folder' | 'file';
+  /** Where it is: for a folder 64 bytes wait for the id of its tree, for a file its whole node is missing here. */
+  readonly at: number;
+  /** latin1 */
+  readonly name: string;
+  /** Of a file only: everything but its content. */
+  readonly attributes?: EntryAttributes;
+  /** Of a file only: whether the parent had it. */
+  readonly known?: boolean;
+}
+
+export interface EntryProblem {
+  /** For people: not UTF-8 is replaced. */
+  readonly path: string;
+  readonly message: string;
+}
+
+export interface EntryCounts {
+  filesNew: number;
+  filesChanged: number;
+  filesUnmodified: number;
+  /** Files that were there when the folder was listed and gone when it was their turn. */
+  vanished: number;
+  /** Files that changed while they were read. */
+  changedWhileRead: number;
+  bytesProcessed: number;
+  bytesAdded: number;
+  dataBlobs: number;
+}
+
+export interface EntriesResult {
+  readonly kind: 'entries';
+  /** Nodes as JSON, each followed by a comma. */
+  readonly nodes: Uint8Array;
+  readonly holes: readonly Hole[];
+  readonly counts: EntryCounts;
+  readonly problems: readonly EntryProblem[];
+}
+
+export interface SegmentResult {
+  readonly kind: 'segment';
+  /** Ids of its chunks, as the inside of a JSON list: `"<64 hex>","<64 hex>"`. */
+  readonly content: string;
+  readonly readBytes: number;
+  readonly changedWhileRead: boolean;
+  readonly bytesAdded: number;
+  readonly dataBlobs: number;
+}
+
+export interface DoneResult {
+  readonly kind: 'done';
+}
+
+export type BackupResult = EntriesResult | SegmentResult | DoneResult;
+
+/** A problem with one path that does not end the run, thrown inside a job. */
+export interface FailedResult {
+  readonly kind: 'failed';
+  readonly message: string;
+  /** Code of the system (ENOENT, EIO …) or of Holdfast (INDEX_FULL). */
+  readonly code: string | undefined;
+}
+
+export type FromBackupWorker =
+  | { readonly type: 'result'; readonly result: BackupResult | FailedResult }
+  | {
+      readonly type: 'pack';
+      readonly pack: FinishedPack;
+      readonly blobType: 'data' | 'tree';
+      readonly oversized: SharedArrayBuffer | undefined;
+    };
+
+export function noCounts(): EntryCounts {
+  return {
+    filesNew: 0,
+    filesChanged: 0,
+    filesUnmodified: 0,
+    vanished: 0,
+    changedWhileRead: 0,
+    bytesProcessed: 0,
+    bytesAdded: 0,
+    dataBlobs: 0,
+  };
+}
+
+export function addCounts(sum: EntryCounts, counts: EntryCounts): void {
+  for (const key of Object.keys(sum) as (keyof EntryCounts)[]) sum[key] += counts[key];
+}

@@ -1,0 +1,299 @@
+/**
+ * Walks a folder on the main thread: lists directories, hands their entries to the workers in batches, puts the
+ * answers together as trees, children before parents. The walk runs ahead of the workers by a bounded number of jobs.
+ */
+import { hash } from 'node:crypto';
+import { readdirSync } from 'node:fs';
+import { Semaphore } from '../base/concurrency.ts';
+import { isHoldfastError, messageOf } from '../base/errors.ts';
+import type { BlobIndex } from '../repository/blob-index.ts';
+import type { BlobReader } from '../repository/blob-reader.ts';
+import { segmentBytes } from '../repository/chunker/chunker.ts';
+import { goNameJson } from '../repository/format/go-json.ts';
+import { decodeTree, encodeNodeHead } from '../repository/format/tree.ts';
+import {
+  addCounts,
+  type EntriesResult,
+  type EntryCounts,
+  type EntryProblem,
+  type Hole,
+  noCounts,
+  type SegmentResult,
+} from './backup-jobs.ts';
+import { type BackupWorkers, JobFailure } from './backup-workers.ts';
+import { findNode, objectEnd } from './parent-tree.ts';
+
+/** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
+const entriesPerJob = 32;
+const jobsAheadPerWorker = 6;
+/** Folders whose jobs are being handed out at the same time. */
+const openFolders = 8;
+
+export interface WalkOptions {
+  readonly workers: BackupWorkers;
+  readonly index: BlobIndex;
+  readonly reader: BlobReader;
+  /** Large files are cut in segments by several workers, where the chunker allows it. */
+  readonly segmented: boolean;
+  readonly rereadFromNs: bigint;
+  readonly onProgress: () => void;
+}
+
+export interface FolderCounts {
+  new: number;
+  changed: number;
+  unmodified: number;
+}
+
+interface Listing {
+  readonly names: string[];
+  readonly folders: Set<string>;
+}
+
+/** A batch whose large files are being read. */
+interface Batch {
+  readonly result: EntriesResult;
+  /** The nodes of its large files, by name; undefined for one that could not be read. */
+  readonly largeFiles: Map<string, Promise<string | undefined>>;
+}
+
+export class FolderWalk {
+  readonly counts: EntryCounts = noCounts();
+  readonly folders: FolderCounts = { new: 0, changed: 0, unmodified: 0 };
+  readonly problems: EntryProblem[] = [];
+  treeBlobs = 0;
+  readonly #options: WalkOptions;
+  readonly #jobs: Semaphore;
+  readonly #gate = new NewestFirstGate(openFolders);
+
+  constructor(options: WalkOptions) {
+    this.#options = options;
+    this.#jobs = new Semaphore(options.workers.count * jobsAheadPerWorker);
+  }
+
+  /**
+   * Stores the folder and all below it; the id of its tree. `path` is latin1. `parentTree` is what the folder was
+   * last time. A folder that cannot be listed becomes an empty one and a problem.
+   */
+  async folder(path: string, parentTree: string | undefined): Promise<string> {
+    await this.#gate.enter();
+    let parent: Buffer | undefined;
+    let listing: Listing = { names: [], folders: new Set() };
+    let batches: Promise<Batch>[];
+    try {
+      listing = this.#list(path);
+      parent = await this.#loadParent(parentTree);
+      batches = await this.#handOut(path, listing.names, parent);
+    } finally {
+      this.#gate.leave();
+    }
+    const subtrees = new Map<string, Promise<string>>();
+    for (const name of listing.folders) {
+      subtrees.set(name, handled(this.folder(`${path}/${name}`, parent && subtreeOf(parent, name))));
+    }
+    const nodes = await this.#assemble(path, await Promise.all(batches), subtrees);
+    const tree = await this.storeTree(Buffer.concat(nodes));
+    this.folders[parentTree === undefined ? 'new' : parentTree === tree ? 'unmodified' : 'changed']++;
+    return tree;
+  }
+
+  /** Stores a tree of encoded nodes, each followed by a comma; its id. */
+  async storeTree(nodes: Buffer): Promise<string> {
+    const list = nodes.subarray(0, Math.max(0, nodes.length - 1));
+    const bytes = Buffer.concat([Buffer.from('{"nodes":['), list, Buffer.from(']}\n')]);
+    return this.storeBlob('tree', bytes);
+  }
+
+  async storeBlob(type: 'data' | 'tree', bytes: Buffer): Promise<string> {
+    const id = hash('sha256', bytes, 'buffer');
+    if (this.#options.index.claim(type, id)) {
+      if (type === 'tree') this.treeBlobs++;
+      else this.counts.dataBlobs++;
+      this.counts.bytesAdded += bytes.length;
+      await this.#options.workers.storeBlob(type, id.toString('hex'), bytes);
+    }
+    return id.toString('hex');
+  }
+
+  #list(path: string): Listing {
+    try {
+      return listFolder(path);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') this.counts.vanished++;
+      else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: messageOf(error) });
+      return { names: [], folders: new Set() };
+    }
+  }
+
+  /** A parent tree that is lost costs time, not the backup: its files are read again. */
+  async #loadParent(id: string | undefined): Promise<Buffer | undefined> {
+    if (id === undefined) return undefined;
+    try {
+      const bytes = await this.#options.reader.load('tree', id);
+      const shared = Buffer.from(new SharedArrayBuffer(bytes.length));
+      bytes.copy(shared);
+      return shared;
+    } catch (error) {
+      if (isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED')) return undefined;
+      throw error;
+    }
+  }
+
+  /** Starts the jobs of a folder; returns once all are under way. */
+  async #handOut(folder: string, names: string[], parent: Buffer | undefined): Promise<Promise<Batch>[]> {
+    const batches: Promise<Batch>[] = [];
+    let from = 0;
+    for (let start = 0; start < names.length; start += entriesPerJob) {
+      const batch = names.slice(start, start + entriesPerJob);
+      const next = names[start + entriesPerJob];
+      const end = parent && next !== undefined ? startOf(parent, next, from) : parent?.length;
+      await this.#jobs.acquire();
+      batches.push(handled(this.#runBatch(folder, batch, parent && { parent, from, end: end! })));
+      if (end !== undefined && end !== parent?.length) from = end;
+    }
+    return batches;
+  }
+
+  async #runBatch(
+    folder: string,
+    names: string[],
+    slice: { parent: Buffer; from: number; end: number } | undefined,
+  ): Promise<Batch> {
+    const parent = slice && {
+      bytes: slice.parent.buffer as unknown as SharedArrayBuffer,
+      start: slice.from,
+      end: slice.end,
+    };
+    const { workers, rereadFromNs, onProgress } = this.#options;
+    const result = await workers
+      .run({ kind: 'entries', folder, names, parent, rereadFromNs })
+      .finally(() => this.#jobs.release());
+    if (result.kind !== 'entries') throw new TypeError(`a worker answered ${result.kind} to entries`);
+    addCounts(this.counts, result.counts);
+    this.problems.push(...result.problems);
+    onProgress();
+    const largeFiles = new Map<string, Promise<string | undefined>>();
+    for (const hole of result.holes) {
+      if (hole.kind === 'file') largeFiles.set(hole.name, handled(this.#largeFile(`${folder}/${hole.name}`, hole)));
+    }
+    return { result, largeFiles };
+  }
+
+  async #largeFile(path: string, hole: Hole): Promise<string | undefined> {
+    const attributes = hole.attributes!;
+    const step = this.#options.segmented ? segmentBytes : attributes.sizeBytes;
+    const segments: Promise<SegmentResult>[] = [];
+    for (let offset = 0; offset < attributes.sizeBytes; offset += step) {
+      await this.#jobs.acquire();
+      const lengthBytes = Math.min(step, attributes.sizeBytes - offset);
+      segments.push(handled(this.#segment(path, attributes.inode, offset, lengthBytes)));
+    }
+    try {
+      const results = await Promise.all(segments);
+      const sizeBytes = results.reduce((sum, segment) => sum + segment.readBytes, 0);
+      this.counts[hole.known ? 'filesChanged' : 'filesNew']++;
+      if (results.some((segment) => segment.changedWhileRead)) this.counts.changedWhileRead++;
+      const content = results.map((segment) => segment.content).filter((ids) => ids !== '');
+      return `${encodeNodeHead({ ...attributes, sizeBytes })}[${content.join(',')}]},`;
+    } catch (error) {
+      if (!(error instanceof JobFailure)) throw error;
+      if (error.code === 'ENOENT') this.counts.vanished++;
+      else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: error.message });
+      return undefined;
+    }
+  }
+
+  async #segment(path: string, inode: bigint, offset: number, lengthBytes: number): Promise<SegmentResult> {
+    const { workers, onProgress } = this.#options;
+    const result = await workers
+      .run({ kind: 'segment', path, inode, offset, lengthBytes })
+      .finally(() => this.#jobs.release());
+    if (result.kind !== 'segment') throw new TypeError(`a worker answered ${result.kind} to a segment`);
+    this.counts.bytesProcessed += result.readBytes;
+    this.counts.bytesAdded += result.bytesAdded;
+    this.counts.dataBlobs += result.dataBlobs;
+    onProgress();
+    return result;
+  }
+
+  /** The encoded nodes of a folder in order, with the trees of its folders and its large files put in. */
+  async #assemble(path: string, batches: Batch[], subtrees: Map<string, Promise<string>>): Promise<Buffer[]> {
+    const pieces: Buffer[] = [];
+    for (const { result, largeFiles } of batches) {
+      const nodes = Buffer.from(result.nodes.buffer, result.nodes.byteOffset, result.nodes.length);
+      let done = 0;
+      for (const hole of result.holes) {
+        if (hole.kind === 'folder') {
+          // One that became a folder only after the listing is walked now.
+          nodes.write(
+            await (subtrees.get(hole.name) ?? this.folder(`${path}/${hole.name}`, undefined)),
+            hole.at,
+            'latin1',
+          );
+        } else {
+          pieces.push(nodes.subarray(done, hole.at), Buffer.from((await largeFiles.get(hole.name)) ?? ''));
+          done = hole.at;
+        }
+      }
+      pieces.push(nodes.subarray(done));
+    }
+    await Promise.all(subtrees.values());
+    return pieces;
+  }
+}
+
+/** Names in tree order: ascending bytes, which as latin1 is ascending code units. */
+export function listFolder(path: string): Listing {
+  const entries = readdirSync(Buffer.from(path, 'latin1'), { encoding: 'latin1', withFileTypes: true });
+  const names = entries.map((entry) => entry.name).sort(byCodeUnits);
+  return { names, folders: new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)) };
+}
+
+function byCodeUnits(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}
+
+/** Where the part of the parent tree begins that may hold `name` and what follows it. */
+function startOf(parent: Buffer, name: string, from: number): number {
+  const at = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), from);
+  return at < 0 ? parent.length : at;
+}
+
+/** The tree id of a folder in its parent tree. */
+export function subtreeOf(parent: Buffer, name: string): string | undefined {
+  const start = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), 0);
+  const end = start < 0 ? -1 : objectEnd(parent, start);
+  if (end < 0) return undefined;
+  const [node] = decodeTree(Buffer.from(`{"nodes":[${parent.toString('utf8', start, end)}]}`));
+  return node?.subtree;
+}
+
+/** Marks a promise that is awaited later as one whose rejection is seen. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
+}
+
+/** Lets a few in at a time and the newest first, so that the walk goes deep before it goes wide. */
+class NewestFirstGate {
+  #free: number;
+  readonly #waiting: (() => void)[] = [];
+
+  constructor(limit: number) {
+    this.#free = limit;
+  }
+
+  enter(): Promise<void> {
+    if (this.#free > 0) {
+      this.#free--;
+      return Promise.resolve();
+    }
+    return new Promise((resolve) => this.#waiting.push(resolve));
+  }
+
+  leave(): void {
+    const next = this.#waiting.pop();
+    if (next) next();
+    else this.#free++;
+  }
+}

@@ -1,0 +1,89 @@
+/** Thread of a backup: takes jobs in order, answers each, and sends packs as they fill. */
+import { closeSync, fstatSync } from 'node:fs';
+import { parentPort, workerData } from 'node:worker_threads';
+import { messageOf } from '../base/errors.ts';
+import { createBlobCodec } from '../repository/blob-codec.ts';
+import { BlobIndex, type BlobType } from '../repository/blob-index.ts';
+import { createChunker } from '../repository/chunker/chunker.ts';
+import { Packer, type PackSlot } from '../repository/packer.ts';
+import { EntriesBatch, openForReading } from './backup-entries.ts';
+import type {
+  BackupJob,
+  BackupResult,
+  BackupWorkerSetup,
+  BlobJob,
+  FailedResult,
+  FromBackupWorker,
+  SegmentJob,
+  SegmentResult,
+} from './backup-jobs.ts';
+import { ChunkWriter } from './chunk-writer.ts';
+
+/** Level 1 is the sweet spot: higher levels cost more than they save on what volumes hold. */
+const compressionLevel = 1;
+
+const setup = workerData as BackupWorkerSetup;
+const port = parentPort!;
+const index = BlobIndex.attach(setup.index);
+const codec = createBlobCodec({
+  encrypt: Buffer.from(setup.key.encrypt),
+  macK: Buffer.from(setup.key.macK),
+  macR: Buffer.from(setup.key.macR),
+});
+const packers = { data: packer('data', setup.dataSlots), tree: packer('tree', setup.treeSlots) };
+const writer = new ChunkWriter(codec, createChunker(setup.chunker), index, packers.data);
+
+port.on('message', (job: BackupJob) => {
+  send({ type: 'result', result: attempt(job) });
+});
+
+function packer(type: BlobType, slots: readonly PackSlot[]): Packer {
+  return new Packer({
+    codec,
+    type,
+    packSizeBytes: setup.packSizeBytes,
+    compressionLevel,
+    slots,
+    emit: (pack, oversized) => send({ type: 'pack', pack, blobType: type, oversized }),
+  });
+}
+
+function send(message: FromBackupWorker): void {
+  const moved =
+    message.type === 'result' && message.result.kind === 'entries' ? [message.result.nodes.buffer as ArrayBuffer] : [];
+  port.postMessage(message, moved);
+}
+
+function attempt(job: BackupJob): BackupResult | FailedResult {
+  try {
+    return run(job);
+  } catch (error) {
+    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
+    return { kind: 'failed', message: messageOf(error), code };
+  }
+}
+
+function run(job: BackupJob): BackupResult {
+  if (job.kind === 'entries') return new EntriesBatch(job, writer, index).run();
+  if (job.kind === 'segment') return readSegment(job);
+  if (job.kind === 'blob') storeBlob(job);
+  else for (const open of [packers.data, packers.tree]) open.flush();
+  return { kind: 'done' };
+}
+
+function readSegment(job: SegmentJob): SegmentResult {
+  const file = openForReading(Buffer.from(job.path, 'latin1'));
+  try {
+    const before = fstatSync(file, { bigint: true });
+    const written = writer.write(file, job.offset, job.lengthBytes);
+    const after = fstatSync(file, { bigint: true });
+    const changed = before.ino !== job.inode || before.mtimeNs !== after.mtimeNs;
+    return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== job.lengthBytes };
+  } finally {
+    closeSync(file);
+  }
+}
+
+function storeBlob(job: BlobJob): void {
+  packers[job.type].add(job.id, job.bytes);
+}

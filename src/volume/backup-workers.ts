@@ -1,0 +1,148 @@
+/** The threads of a backup as the main thread sees them: jobs in, answers out, packs to the uploader. */
+import { availableParallelism } from 'node:os';
+import { Worker } from 'node:worker_threads';
+import { HoldfastError } from '../base/errors.ts';
+import type { BlobIndex } from '../repository/blob-index.ts';
+import { type ChunkerConfig, maxChunkBytes } from '../repository/chunker/chunker.ts';
+import type { PackUploader } from '../repository/pack-uploader.ts';
+import { type PackSlot, slotBytes } from '../repository/packer.ts';
+import type { Repository } from '../repository/repository.ts';
+import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBackupWorker } from './backup-jobs.ts';
+
+/** One pack fills while the others are on their way. */
+const dataSlotsPerWorker = 3;
+const treeSlotsPerWorker = 2;
+/** More threads than this only add memory: the store is the limit by then. */
+const mostWorkers = 8;
+
+interface Waiting {
+  readonly resolve: (result: BackupResult) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly slots: { readonly data: readonly PackSlot[]; readonly tree: readonly PackSlot[] };
+  /** Jobs are answered in the order in which they were sent. */
+  readonly waiting: Waiting[];
+}
+
+/** A job that failed on its own path, such as a file that cannot be read. */
+export class JobFailure extends Error {
+  readonly code: string | undefined;
+  constructor(result: FailedResult) {
+    super(result.message);
+    this.code = result.code;
+  }
+}
+
+export class BackupWorkers {
+  readonly #threads: Thread[];
+  readonly #uploader: PackUploader;
+  #failure: { error: unknown } | undefined;
+
+  constructor(options: {
+    repository: Repository;
+    index: BlobIndex;
+    uploader: PackUploader;
+    packSizeBytes: number;
+    workers?: number | undefined;
+  }) {
+    const count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
+    this.#uploader = options.uploader;
+    this.#threads = Array.from({ length: count }, () => this.#start(options));
+  }
+
+  get count(): number {
+    return this.#threads.length;
+  }
+
+  /** Gives the job to the thread with the least to do. Rejects with JobFailure when only this job failed. */
+  run(job: BackupJob): Promise<BackupResult> {
+    const thread = this.#threads.reduce((best, other) => (other.waiting.length < best.waiting.length ? other : best));
+    return this.#send(thread, job);
+  }
+
+  /** Trees all go to one thread, so that they lie together in few packs. */
+  storeBlob(type: 'data' | 'tree', id: string, bytes: Uint8Array): Promise<BackupResult> {
+    return this.#send(this.#threads[0]!, { kind: 'blob', type, id, bytes });
+  }
+
+  /** Has all threads finish their open packs. */
+  async flush(): Promise<void> {
+    await Promise.all(this.#threads.map((thread) => this.#send(thread, { kind: 'flush' })));
+  }
+
+  async close(): Promise<void> {
+    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+  }
+
+  /** Ends the run: what is waiting and what comes later fails with this error. */
+  fail(error: unknown): void {
+    this.#failure ??= { error };
+    for (const thread of this.#threads) {
+      for (const waiting of thread.waiting.splice(0)) waiting.reject(error);
+    }
+  }
+
+  #start(options: { repository: Repository; index: BlobIndex; packSizeBytes: number }): Thread {
+    const { repository, packSizeBytes } = options;
+    const slots = {
+      data: packSlots(dataSlotsPerWorker, packSizeBytes),
+      tree: packSlots(treeSlotsPerWorker, packSizeBytes),
+    };
+    const { encrypt, macK, macR } = repository.key;
+    const setup: BackupWorkerSetup = {
+      key: { encrypt, macK, macR },
+      chunker: chunkerOf(repository),
+      index: options.index.shared,
+      packSizeBytes,
+      dataSlots: slots.data,
+      treeSlots: slots.tree,
+    };
+    const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), { workerData: setup });
+    const thread: Thread = { worker, slots, waiting: [] };
+    worker.on('message', (message: FromBackupWorker) => this.#receive(thread, message));
+    worker.on('error', (error) => this.fail(error));
+    return thread;
+  }
+
+  #send(thread: Thread, job: BackupJob): Promise<BackupResult> {
+    if (this.#failure) return Promise.reject(this.#failure.error);
+    return new Promise((resolve, reject) => {
+      thread.waiting.push({ resolve, reject });
+      thread.worker.postMessage(job);
+    });
+  }
+
+  #receive(thread: Thread, message: FromBackupWorker): void {
+    if (message.type === 'pack') this.#upload(thread, message);
+    else this.#answer(thread.waiting.shift(), message.result);
+  }
+
+  #answer(waiting: Waiting | undefined, result: BackupResult | FailedResult): void {
+    if (!waiting) return;
+    if (result.kind !== 'failed') waiting.resolve(result);
+    else if (result.code === 'INDEX_FULL') waiting.reject(new HoldfastError('INDEX_FULL', { blobs: 'the limit of' }));
+    else waiting.reject(new JobFailure(result));
+  }
+
+  #upload(thread: Thread, message: Extract<FromBackupWorker, { type: 'pack' }>): void {
+    const { pack, blobType, oversized } = message;
+    const slot = oversized ? undefined : thread.slots[blobType][pack.slot]!;
+    this.#uploader.upload(pack, oversized ?? slot!.bytes, slot, (error) => this.fail(error));
+  }
+}
+
+/** Our own repositories carry the mark of the gear chunker; every other one is cut as restic does. */
+function chunkerOf({ config }: Repository): ChunkerConfig {
+  return { kind: config.holdfast_chunker ?? 'rabin', polynomial: BigInt(`0x${config.chunker_polynomial}`) };
+}
+
+/** Shared memory is only taken as it is written to, so a slot that is never used costs nothing. */
+function packSlots(count: number, packSizeBytes: number): PackSlot[] {
+  return Array.from({ length: count }, () => ({
+    bytes: new SharedArrayBuffer(slotBytes(packSizeBytes, maxChunkBytes)),
+    state: new SharedArrayBuffer(4),
+  }));
+}

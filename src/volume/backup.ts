@@ -1,0 +1,311 @@
+/** Backs up one folder as one snapshot: index and parent, walk, packs, index files, and the snapshot last of all. */
+import { lstatSync } from 'node:fs';
+import { type Clock, systemClock } from '../base/clock.ts';
+import { HoldfastError, messageOf } from '../base/errors.ts';
+import { BlobReader } from '../repository/blob-reader.ts';
+import type { Snapshot, StoredSnapshot } from '../repository/format/snapshot.ts';
+import { formatTime, parseTime } from '../repository/format/time.ts';
+import { encodeNode } from '../repository/format/tree.ts';
+import { type LoadedIndex, loadIndex } from '../repository/load-index.ts';
+import { PackUploader } from '../repository/pack-uploader.ts';
+import type { Repository } from '../repository/repository.ts';
+import { listSnapshots, saveSnapshot } from '../repository/snapshots.ts';
+import type { EntryProblem } from './backup-jobs.ts';
+import { FolderWalk } from './backup-walk.ts';
+import { BackupWorkers } from './backup-workers.ts';
+import { readAttributes } from './read-attributes.ts';
+
+/** Where the folder's content goes in the snapshot's tree: below `dirs`, in a folder `name`, beside some files. */
+export interface Place {
+  readonly dirs: readonly string[];
+  readonly name: string;
+  readonly files: readonly { readonly name: string; readonly content: Buffer }[];
+}
+
+export interface BackupOptions {
+  /** An existing directory. */
+  readonly source: string;
+  readonly host: string;
+  readonly paths: readonly string[];
+  readonly tags: readonly string[];
+  readonly username?: string;
+  /** When the data was cut; the time of the snapshot. Default now. */
+  readonly timeMs?: number;
+  /** Default: the content becomes the root of the tree. */
+  readonly place?: Place;
+  /** What to compare with: a snapshot id, null for nothing, default the newest of the same host and paths. */
+  readonly parentId?: string | null;
+  /** Whether a complete backup says so in a tag; an incomplete one always does. */
+  readonly tagComplete?: boolean;
+  readonly workers?: number;
+  readonly packSizeBytes?: number;
+  readonly onProgress?: (progress: BackupProgress) => void;
+  readonly signal?: AbortSignal;
+  readonly clock?: Clock;
+}
+
+export interface BackupProgress {
+  readonly files: number;
+  readonly bytes: number;
+  readonly errors: number;
+}
+
+export interface BackupSummary {
+  readonly backupId: string;
+  readonly treeId: string;
+  readonly parentId: string | undefined;
+  readonly filesNew: number;
+  readonly filesChanged: number;
+  readonly filesUnmodified: number;
+  readonly dirsNew: number;
+  readonly dirsChanged: number;
+  readonly dirsUnmodified: number;
+  /** Files that were gone when it was their turn; a live folder loses files all the time. */
+  readonly filesVanished: number;
+  readonly filesChangedWhileRead: number;
+  readonly bytesProcessed: number;
+  /** New content, before compression. */
+  readonly bytesAdded: number;
+  /** What the repository grew by. */
+  readonly bytesStored: number;
+  /** Not empty: the backup is incomplete. */
+  readonly errors: readonly EntryProblem[];
+  readonly durationMs: number;
+}
+
+const defaultPackSizeBytes = 16 << 20;
+/** Files changed this shortly before the parent was cut may have changed again within the same tick of their clock. */
+const settleNs = 2_000_000_000n;
+const programVersion = 'holdfast 0.1.0';
+
+/**
+ * Stores the folder. The caller holds a lock on the repository and passes its signal on. Files that cannot be read
+ * are in `errors`, everything else throws: SOURCE_UNREADABLE, INTERRUPTED, INDEX_FULL, and what the store throws.
+ * After a throw no snapshot exists; packs that were stored are indexed, so that the next run need not store them again.
+ */
+export async function backupFolder(repository: Repository, options: BackupOptions): Promise<BackupSummary> {
+  const clock = options.clock ?? systemClock;
+  const startMs = clock.nowMs();
+  if (repository.version !== 2) {
+    throw new HoldfastError('REPOSITORY_UNSUPPORTED', {
+      url: repository.url,
+      reason: 'its format has version 1, which is only read',
+    });
+  }
+  requireFolder(options.source);
+  const parent = await chooseParent(repository, options);
+  const index = await loadIndex(repository);
+  const uploader = new PackUploader(repository, clock);
+  const workers = new BackupWorkers({
+    repository,
+    index: index.blobs,
+    uploader,
+    packSizeBytes: options.packSizeBytes ?? defaultPackSizeBytes,
+    workers: options.workers,
+  });
+  const interrupt = () =>
+    workers.fail(new HoldfastError('INTERRUPTED', { signal: String(options.signal?.reason ?? 'a signal') }));
+  options.signal?.addEventListener('abort', interrupt, { once: true });
+  if (options.signal?.aborted) interrupt();
+  try {
+    const walk = startWalk(repository, options, parent, index, workers);
+    const treeId = await storeSource(walk, options, parent, new BlobReader(repository, index));
+    await workers.flush();
+    await uploader.finish();
+    const endMs = clock.nowMs();
+    const facts = { walk, treeId, parentId: parent?.id, storedBytes: uploader.storedBytes, startMs, endMs };
+    const backupId = await saveSnapshot(repository, describe(options, facts));
+    return summarize(backupId, facts);
+  } finally {
+    options.signal?.removeEventListener('abort', interrupt);
+    await workers.close();
+    await uploader.settle();
+  }
+}
+
+function requireFolder(source: string): void {
+  try {
+    if (!lstatSync(source).isDirectory()) throw new Error('it is not a folder');
+  } catch (error) {
+    throw new HoldfastError('SOURCE_UNREADABLE', { path: source, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+async function chooseParent(repository: Repository, options: BackupOptions): Promise<StoredSnapshot | undefined> {
+  if (options.parentId === null) return undefined;
+  const snapshots = await listSnapshots(repository);
+  if (options.parentId !== undefined) {
+    const found = snapshots.find((snapshot) => snapshot.id === options.parentId);
+    if (!found) throw new HoldfastError('BACKUP_NOT_FOUND', { name: options.parentId });
+    return found;
+  }
+  const paths = options.paths.join('\0');
+  return snapshots.findLast((snapshot) => snapshot.hostname === options.host && snapshot.paths.join('\0') === paths);
+}
+
+function startWalk(
+  repository: Repository,
+  options: BackupOptions,
+  parent: StoredSnapshot | undefined,
+  index: LoadedIndex,
+  workers: BackupWorkers,
+): FolderWalk {
+  const walk: FolderWalk = new FolderWalk({
+    workers,
+    index: index.blobs,
+    reader: new BlobReader(repository, index),
+    segmented: repository.config.holdfast_chunker === 'gear-v1',
+    rereadFromNs: ((parent && parseTime(parent.time)) ?? 0n) - settleNs,
+    onProgress: () => options.onProgress?.(progressOf(walk)),
+  });
+  return walk;
+}
+
+function progressOf(walk: FolderWalk): BackupProgress {
+  const { filesNew, filesChanged, filesUnmodified, bytesProcessed } = walk.counts;
+  return { files: filesNew + filesChanged + filesUnmodified, bytes: bytesProcessed, errors: walk.problems.length };
+}
+
+/** Stores the source and, where asked for, the folders above it; the id of the root tree. */
+async function storeSource(
+  walk: FolderWalk,
+  options: BackupOptions,
+  parent: StoredSnapshot | undefined,
+  reader: BlobReader,
+): Promise<string> {
+  const { place } = options;
+  const inParent = place ? [...place.dirs, place.name] : [];
+  const parentTree = parent && (await findSubtree(reader, parent.tree, inParent));
+  const source = Buffer.from(options.source);
+  let tree = await walk.folder(source.toString('latin1'), parentTree);
+  if (!place) return tree;
+  const attributes = readAttributes(source, Buffer.from(place.name), lstatSync(source, { bigint: true }));
+  const timeNs = BigInt(options.timeMs ?? Date.now()) * 1_000_000n;
+  const files = [];
+  for (const { name, content } of place.files) {
+    files.push(fileNode(name, content.length, await walk.storeBlob('data', content), timeNs));
+  }
+  const volume = encodeNode({ ...attributes!, content: null, subtree: tree });
+  tree = await walk.storeTree(joinNodes([...files, { name: place.name, json: volume }]));
+  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(joinNodes([dirNode(name, tree, timeNs)]));
+  return tree;
+}
+
+interface NamedNode {
+  readonly name: string;
+  readonly json: string;
+}
+
+function joinNodes(nodes: readonly NamedNode[]): Buffer {
+  const sorted = nodes.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return Buffer.from(sorted.map((node) => `${node.json},`).join(''));
+}
+
+const directoryBit = 2 ** 31;
+
+/** What entries that stand on no disk look like: root's, with the time of the backup. */
+function madeUp(name: string, timeNs: bigint) {
+  return {
+    name: Buffer.from(name),
+    mtimeNs: timeNs,
+    atimeNs: timeNs,
+    ctimeNs: timeNs,
+    uid: 0,
+    gid: 0,
+    user: '',
+    group: '',
+    inode: 0n,
+    deviceId: 0n,
+    sizeBytes: 0,
+    links: 0,
+    extendedAttributes: [],
+    device: 0,
+    content: null,
+  };
+}
+
+function fileNode(name: string, sizeBytes: number, blob: string, timeNs: bigint): NamedNode {
+  const node = { ...madeUp(name, timeNs), type: 'file', mode: 0o644, sizeBytes, links: 1, content: [blob] } as const;
+  return { name, json: encodeNode(node) };
+}
+
+function dirNode(name: string, subtree: string, timeNs: bigint): NamedNode {
+  return { name, json: encodeNode({ ...madeUp(name, timeNs), type: 'dir', mode: directoryBit + 0o755, subtree }) };
+}
+
+/** The tree of a folder in an earlier snapshot; undefined if it is not there or cannot be read. */
+async function findSubtree(reader: BlobReader, root: string, names: readonly string[]): Promise<string | undefined> {
+  let tree: string | undefined = root;
+  try {
+    for (const name of names) {
+      if (tree === undefined) return undefined;
+      const nodes = await reader.loadTree(tree);
+      tree = nodes.find((node) => node.name.equals(Buffer.from(name)))?.subtree;
+    }
+    return tree;
+  } catch {
+    return undefined;
+  }
+}
+
+interface Facts {
+  readonly walk: FolderWalk;
+  readonly treeId: string;
+  readonly parentId: string | undefined;
+  readonly storedBytes: number;
+  readonly startMs: number;
+  readonly endMs: number;
+}
+
+function describe(options: BackupOptions, { walk, treeId, parentId, storedBytes, startMs, endMs }: Facts): Snapshot {
+  const { counts, folders } = walk;
+  const state = walk.problems.length > 0 ? ['state=incomplete'] : options.tagComplete ? ['state=complete'] : [];
+  return {
+    time: formatTime(BigInt(options.timeMs ?? startMs) * 1_000_000n),
+    ...(parentId === undefined ? {} : { parent: parentId }),
+    tree: treeId,
+    paths: options.paths,
+    hostname: options.host,
+    ...(options.username === undefined ? {} : { username: options.username }),
+    tags: [...options.tags, ...state],
+    program_version: programVersion,
+    summary: {
+      backup_start: formatTime(BigInt(startMs) * 1_000_000n),
+      backup_end: formatTime(BigInt(endMs) * 1_000_000n),
+      files_new: counts.filesNew,
+      files_changed: counts.filesChanged,
+      files_unmodified: counts.filesUnmodified,
+      dirs_new: folders.new,
+      dirs_changed: folders.changed,
+      dirs_unmodified: folders.unmodified,
+      data_blobs: counts.dataBlobs,
+      tree_blobs: walk.treeBlobs,
+      data_added: counts.bytesAdded,
+      data_added_packed: storedBytes,
+      total_files_processed: counts.filesNew + counts.filesChanged + counts.filesUnmodified,
+      total_bytes_processed: counts.bytesProcessed,
+    },
+  };
+}
+
+function summarize(backupId: string, { walk, treeId, parentId, storedBytes, startMs, endMs }: Facts): BackupSummary {
+  const { counts, folders } = walk;
+  return {
+    backupId,
+    treeId,
+    parentId,
+    filesNew: counts.filesNew,
+    filesChanged: counts.filesChanged,
+    filesUnmodified: counts.filesUnmodified,
+    dirsNew: folders.new,
+    dirsChanged: folders.changed,
+    dirsUnmodified: folders.unmodified,
+    filesVanished: counts.vanished,
+    filesChangedWhileRead: counts.changedWhileRead,
+    bytesProcessed: counts.bytesProcessed,
+    bytesAdded: counts.bytesAdded,
+    bytesStored: storedBytes,
+    errors: walk.problems,
+    durationMs: endMs - startMs,
+  };
+}
