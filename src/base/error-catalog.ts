@@ -77,6 +77,10 @@ export const catalog = {
     hint: 'Check the address, the network and whether the server is up.',
     retryable: true,
   },
+  STORE_MISSING: {
+    message: 'There is nothing to write to at {url}: {reason}.',
+    hint: 'Check the address and that the disk is mounted; a new repository is made with `holdfast init`.',
+  },
   STORE_DENIED: {
     message: 'The store at {url} refused {operation}: {reason}.',
     hint: 'Check the credentials and that they may read, write, list and delete there.',

@@ -1,0 +1,55 @@
+/**
+ * Tests that need something which not every machine has. Where it is missing they are skipped, and the summary of the run
+ * names them with the reason; in continuous integration (CI=true) they fail instead.
+ */
+import { appendFileSync } from 'node:fs';
+import { describe, expect, inject, test } from 'vitest';
+import type { S3Access } from './s3-server.ts';
+
+export type Need = 'restic' | 's3' | 'root';
+
+declare module 'vitest' {
+  interface ProvidedContext {
+    /** The server of this run, where there is one. */
+    s3?: S3Access | undefined;
+    /** Why a need cannot be met; absent when it is. */
+    missing: Partial<Record<Need, string>>;
+    /** Where tests that were not run are written down, one JSON object a line. */
+    notRunFile: string;
+    isCi: boolean;
+  }
+}
+
+/** A describe that runs only where the need is met. */
+export function describeWith(need: Need, title: string, body: () => void): void {
+  const reason = inject('missing')[need];
+  if (reason === undefined) describe(title, body);
+  else notRun(title, reason);
+}
+
+/** A test that runs only where the need is met. */
+export function testWith(need: Need, title: string, body: () => Promise<void> | void): void {
+  const reason = inject('missing')[need];
+  if (reason === undefined) test(title, body);
+  else notRun(title, reason);
+}
+
+/** Writes down that something was not run, and skips it; with CI=true it fails. */
+export function notRun(title: string, reason: string): void {
+  if (inject('isCi')) {
+    test(title, () => {
+      expect.fail(`not run, because ${reason}`);
+    });
+    return;
+  }
+  const file = expect.getState().testPath ?? '';
+  appendFileSync(inject('notRunFile'), `${JSON.stringify({ title, reason, file })}\n`);
+  test.skip(`${title} (not run: ${reason})`, () => undefined);
+}
+
+/** The S3 server of this run. Only below describeWith('s3', …). */
+export function s3Access(): S3Access {
+  const access = inject('s3');
+  if (!access) throw new TypeError("only a test below describeWith('s3', …) may ask for the S3 server");
+  return access;
+}
