@@ -2,7 +2,7 @@
  * The envelope around everything that a repository keeps secret: IV, AES-256-CTR, Poly1305-AES over the ciphertext
  * (restic format v2, "Crypto envelope"). For files and keys; blobs have a faster path in blob-codec.ts.
  */
-import * as crypto from 'node:crypto';
+import { createCipheriv, createDecipheriv, createMac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { HoldfastError } from '../base/errors.ts';
 import type { DocumentName } from './format/document.ts';
 import type { KeyMaterial } from './format/key.ts';
@@ -12,19 +12,14 @@ export type MasterKey = KeyMaterial;
 const ivBytes = 16;
 const macBytes = 16;
 
-/** In Node since 24, not yet in its type definitions. */
-interface MacModule {
-  createMac(algorithm: 'poly1305', key: Uint8Array): { update(data: Uint8Array): void; final(): Buffer };
-}
-
 export function drawMasterKey(): MasterKey {
-  return { encrypt: crypto.randomBytes(32), macK: crypto.randomBytes(16), macR: crypto.randomBytes(16) };
+  return { encrypt: randomBytes(32), macK: randomBytes(16), macR: randomBytes(16) };
 }
 
 /** IV (16, random), ciphertext, MAC (16): 32 bytes more than the plaintext. */
 export function seal(key: MasterKey, plain: Uint8Array): Buffer {
-  const iv = crypto.randomBytes(ivBytes);
-  const cipher = crypto.createCipheriv('aes-256-ctr', key.encrypt, iv);
+  const iv = randomBytes(ivBytes);
+  const cipher = createCipheriv('aes-256-ctr', key.encrypt, iv);
   const sealed = Buffer.concat([cipher.update(plain), cipher.final()]);
   return Buffer.concat([iv, sealed, authenticate(key, iv, sealed)]);
 }
@@ -42,18 +37,16 @@ export function tryOpen(key: MasterKey, sealed: Uint8Array): Buffer | undefined 
   const iv = sealed.subarray(0, ivBytes);
   const ciphertext = sealed.subarray(ivBytes, sealed.length - macBytes);
   const mac = sealed.subarray(sealed.length - macBytes);
-  if (iv.every((byte) => byte === 0) || !crypto.timingSafeEqual(mac, authenticate(key, iv, ciphertext))) {
+  if (iv.every((byte) => byte === 0) || !timingSafeEqual(mac, authenticate(key, iv, ciphertext))) {
     return undefined;
   }
-  const decipher = crypto.createDecipheriv('aes-256-ctr', key.encrypt, iv);
+  const decipher = createDecipheriv('aes-256-ctr', key.encrypt, iv);
   return Buffer.concat([decipher.update(ciphertext), decipher.final()]);
 }
 
 /** Poly1305 with the one-time key `r || AES-128(k, IV)`. */
 export function authenticate(key: MasterKey, iv: Uint8Array, message: Uint8Array): Buffer {
-  const block = crypto.createCipheriv('aes-128-ecb', key.macK, null).setAutoPadding(false);
+  const block = createCipheriv('aes-128-ecb', key.macK, null).setAutoPadding(false);
   const oneTimeKey = Buffer.concat([key.macR, block.update(iv), block.final()]);
-  const mac = (crypto as unknown as MacModule).createMac('poly1305', oneTimeKey);
-  mac.update(message);
-  return mac.final();
+  return createMac('poly1305', oneTimeKey).update(message).final();
 }

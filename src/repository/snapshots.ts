@@ -1,0 +1,121 @@
+/** The snapshots of a repository: list, save, find by what a user types. */
+import { mapLimited } from '../base/concurrency.ts';
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
+import { parseTime } from './format/time.ts';
+import { loadFile, type Repository, saveFile } from './repository.ts';
+
+export interface SnapshotFilter {
+  /** Any of these hosts. */
+  readonly hosts?: readonly string[];
+  /** All tags of any of these lists; an empty list stands for no tags at all. */
+  readonly tags?: readonly (readonly string[])[];
+  /** All of these paths. */
+  readonly paths?: readonly string[];
+}
+
+export interface ListOptions {
+  /** Told of each snapshot that cannot be read, which is then left out. Without it, the first one is thrown. */
+  readonly onError?: (error: HoldfastError, id: string) => void;
+}
+
+const loadsAtOnce = 16;
+/** Snapshots below this path are records of Holdfast's own. */
+const ledgerPath = '/.holdfast/';
+const shortIdLength = 8;
+
+/** Whether a snapshot is a ledger entry: never `latest`, not a backup. */
+export function isLedger(snapshot: Snapshot): boolean {
+  return snapshot.paths.some((path) => path.startsWith(ledgerPath));
+}
+
+/** All snapshots, ledger entries too, oldest first. */
+export async function listSnapshots(repository: Repository, options: ListOptions = {}): Promise<StoredSnapshot[]> {
+  const found = await mapLimited(repository.store.list('snapshots'), loadsAtOnce, async ({ name }) => {
+    try {
+      return await loadSnapshot(repository, name);
+    } catch (error) {
+      // Another process forgets at the same time.
+      if (isHoldfastError(error, 'FILE_NOT_FOUND')) return undefined;
+      if (!options.onError || !(error instanceof HoldfastError)) throw error;
+      options.onError(error, name);
+      return undefined;
+    }
+  });
+  return found.filter((snapshot) => snapshot !== undefined).sort(byTime);
+}
+
+/** The backups of a repository that pass the filter: all snapshots but ledger entries, oldest first. */
+export async function listBackups(
+  repository: Repository,
+  filter: SnapshotFilter = {},
+  options: ListOptions = {},
+): Promise<StoredSnapshot[]> {
+  const snapshots = await listSnapshots(repository, options);
+  return snapshots.filter((snapshot) => !isLedger(snapshot) && matchesFilter(snapshot, filter));
+}
+
+/** Throws FILE_NOT_FOUND, FILE_DAMAGED. */
+export async function loadSnapshot(repository: Repository, id: string): Promise<StoredSnapshot> {
+  return decodeSnapshot(await loadFile(repository, 'snapshots', id), id);
+}
+
+/** Stores a snapshot; its id. */
+export function saveSnapshot(repository: Repository, snapshot: Snapshot): Promise<string> {
+  return saveFile(repository, 'snapshots', encodeSnapshot(snapshot));
+}
+
+/**
+ * The snapshot that `name` means: a whole id, the beginning of one, or `latest`, the newest backup that passes the
+ * filter. Throws BACKUP_NOT_FOUND, BACKUP_AMBIGUOUS.
+ */
+export async function findSnapshot(
+  repository: Repository,
+  name: string,
+  filter: SnapshotFilter = {},
+): Promise<StoredSnapshot> {
+  if (name === 'latest') {
+    const newest = (await listBackups(repository, filter)).at(-1);
+    if (!newest) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
+    return newest;
+  }
+  const matches: string[] = [];
+  for await (const file of repository.store.list('snapshots')) {
+    if (name !== '' && file.name.startsWith(name)) matches.push(file.name);
+  }
+  const [id] = matches;
+  if (id === undefined) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
+  if (matches.length > 1) throw ambiguous(name, matches);
+  return loadSnapshot(repository, id);
+}
+
+export function matchesFilter(snapshot: Snapshot, { hosts = [], tags = [], paths = [] }: SnapshotFilter): boolean {
+  return (
+    (hosts.length === 0 || hosts.includes(snapshot.hostname ?? '')) &&
+    (tags.length === 0 || tags.some((list) => hasTags(snapshot, list))) &&
+    paths.every((path) => snapshot.paths.includes(path))
+  );
+}
+
+/** Whether a snapshot has all of the tags; the empty list, or one of only '', asks for a snapshot without tags. */
+export function hasTags(snapshot: Snapshot, tags: readonly string[]): boolean {
+  const own = snapshot.tags ?? [];
+  if (tags.every((tag) => tag === '')) return own.length === 0;
+  return tags.every((tag) => own.includes(tag));
+}
+
+/** When a snapshot was taken, in nanoseconds since 1970. */
+export function timeOf(snapshot: Snapshot): bigint {
+  return parseTime(snapshot.time) ?? 0n;
+}
+
+function byTime(a: StoredSnapshot, b: StoredSnapshot): number {
+  const [timeA, timeB] = [timeOf(a), timeOf(b)];
+  if (timeA !== timeB) return timeA < timeB ? -1 : 1;
+  return a.id < b.id ? -1 : 1;
+}
+
+function ambiguous(name: string, ids: readonly string[]): HoldfastError {
+  const matches = ids.map((id) => id.slice(0, shortIdLength)).sort();
+  return new HoldfastError('BACKUP_AMBIGUOUS', { name, count: ids.length, matches: matches.join(', ') });
+}
