@@ -1,0 +1,164 @@
+/**
+ * The Job of a mover: one pod, one volume, one repository, no rights in the cluster. Pure; src/cluster/mover-run.ts
+ * sends it.
+ */
+import { ALIVE, type Labels, WORKS_FOR } from './labels.ts';
+import type { NewObject } from './object.ts';
+
+/** How a mover in a pod gets at the repository. */
+export interface RepositoryAccess {
+  readonly url: string;
+  /** Secret in the mover's namespace with AWS_… and HOLDFAST_PASSWORD (or restic's names) as keys. */
+  readonly secretName?: string;
+  /** The same as values: put into a Secret that goes with the Job. */
+  readonly credentials?: Readonly<Record<string, string>>;
+}
+
+/** What a user may set about a mover's pod. */
+export interface MoverSettings {
+  readonly image: string;
+  readonly imagePullPolicy?: string;
+  readonly imagePullSecrets?: readonly string[];
+  readonly resources?: {
+    readonly requests?: Readonly<Record<string, string>>;
+    readonly limits?: Readonly<Record<string, string>>;
+  };
+  readonly priorityClassName?: string;
+}
+
+export interface MoverPod {
+  readonly kind: 'backup' | 'restore';
+  readonly namespace: string;
+  readonly name: string;
+  readonly labels: Labels;
+  /** namespace/name of the claim that the user knows. */
+  readonly worksFor: string;
+  /** The claim that is mounted: never the user's own in a backup from a snapshot. */
+  readonly claimName: string;
+  readonly volumeMode: 'Filesystem' | 'Block';
+  readonly settings: MoverSettings;
+  readonly repository: RepositoryAccess;
+  /** `spec.nodeAffinity.required` of the source volume: some snapshots can be read only where the volume is (R5.7). */
+  readonly nodeSelector?: unknown;
+  readonly tolerations?: readonly unknown[];
+  readonly activeDeadlineSeconds: number;
+  /** Written into the annotation that says this run is alive. */
+  readonly alive: string;
+}
+
+export const VOLUME_PATH = '/volume';
+export const DEVICE_PATH = '/dev/holdfast-volume';
+const JOB_FOLDER = '/etc/holdfast/job';
+export const JOB_FILE = 'job.json';
+export const MOVER_CONTAINER = 'mover';
+/** After this a Job that nobody removed goes by itself, with all it owns. */
+const KEEP_FINISHED_SECONDS = 3600;
+
+/** All within the Pod Security level "baseline" (R10.2, R10.3). Restores give files back to their owners. */
+const CAPABILITIES = {
+  backup: ['DAC_OVERRIDE'],
+  restore: ['DAC_OVERRIDE', 'CHOWN', 'FOWNER', 'FSETID', 'SETFCAP', 'MKNOD'],
+} as const;
+
+/** Born suspended: its ConfigMap, its Secret and its claim are made first, owned by it. */
+export function moverJob(pod: MoverPod): NewObject {
+  return {
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: {
+      name: pod.name,
+      namespace: pod.namespace,
+      labels: pod.labels,
+      annotations: { [WORKS_FOR]: pod.worksFor, [ALIVE]: pod.alive },
+    },
+    spec: {
+      suspend: true,
+      backoffLimit: 0,
+      completions: 1,
+      parallelism: 1,
+      activeDeadlineSeconds: pod.activeDeadlineSeconds,
+      ttlSecondsAfterFinished: KEEP_FINISHED_SECONDS,
+      template: { metadata: { labels: podLabels(pod.labels), annotations: podAnnotations(pod) }, spec: podSpec(pod) },
+    },
+  };
+}
+
+function podSpec(pod: MoverPod): object {
+  const { settings } = pod;
+  const pullSecrets = (settings.imagePullSecrets ?? []).map((name) => ({ name }));
+  return {
+    restartPolicy: 'Never',
+    automountServiceAccountToken: false,
+    enableServiceLinks: false,
+    terminationGracePeriodSeconds: 30,
+    ...(pullSecrets.length === 0 ? {} : { imagePullSecrets: pullSecrets }),
+    ...(settings.priorityClassName === undefined ? {} : { priorityClassName: settings.priorityClassName }),
+    ...(pod.tolerations === undefined || pod.tolerations.length === 0 ? {} : { tolerations: pod.tolerations }),
+    ...(pod.nodeSelector === undefined
+      ? {}
+      : { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: pod.nodeSelector } } }),
+    // No fsGroup: the kubelet would change the group of every file on the volume (R6.5).
+    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    containers: [container(pod)],
+    volumes: [
+      {
+        name: 'volume',
+        // Read-only is the mount in the container: here it would also forbid the file system to replay its journal,
+        // and a snapshot of a running volume has one to replay.
+        persistentVolumeClaim: { claimName: pod.claimName },
+      },
+      { name: 'job', configMap: { name: pod.name } },
+      { name: 'tmp', emptyDir: {} },
+    ],
+  };
+}
+
+function container(pod: MoverPod): object {
+  const { settings, repository } = pod;
+  const secret = repository.credentials === undefined ? repository.secretName : pod.name;
+  const readOnly = pod.kind === 'backup';
+  const mount =
+    pod.volumeMode === 'Block'
+      ? { volumeDevices: [{ name: 'volume', devicePath: DEVICE_PATH }] }
+      : { mountVolume: { name: 'volume', mountPath: VOLUME_PATH, readOnly } };
+  return {
+    name: MOVER_CONTAINER,
+    image: settings.image,
+    imagePullPolicy: settings.imagePullPolicy ?? 'IfNotPresent',
+    args: ['mover', pod.kind],
+    env: [
+      { name: 'HOLDFAST_JOB_FILE', value: `${JOB_FOLDER}/${JOB_FILE}` },
+      { name: 'HOLDFAST_POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
+      { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+      { name: 'HOME', value: '/tmp' },
+    ],
+    ...(secret === undefined ? {} : { envFrom: [{ secretRef: { name: secret } }] }),
+    resources: settings.resources ?? { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '2Gi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'], add: CAPABILITIES[pod.kind] },
+    },
+    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePolicy: 'File',
+    volumeMounts: [
+      ...('mountVolume' in mount ? [mount.mountVolume] : []),
+      { name: 'job', mountPath: JOB_FOLDER, readOnly: true },
+      { name: 'tmp', mountPath: '/tmp' },
+    ],
+    ...('volumeDevices' in mount ? { volumeDevices: mount.volumeDevices } : {}),
+  };
+}
+
+/** A mesh's proxy would keep the pod running after its work; nothing in a mover serves anybody. */
+function podLabels(labels: Labels): Labels {
+  return { ...labels, 'sidecar.istio.io/inject': 'false' };
+}
+
+function podAnnotations(pod: MoverPod): Labels {
+  return {
+    [WORKS_FOR]: pod.worksFor,
+    'cluster-autoscaler.kubernetes.io/safe-to-evict': 'false',
+    'linkerd.io/inject': 'disabled',
+  };
+}

@@ -1,0 +1,160 @@
+/**
+ * A mover from its Job to its answer: made suspended, given its job and credentials, started, watched, removed.
+ */
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { type MoverAnswer, type MoverJob, parseMoverAnswer } from '../base/mover-protocol.ts';
+import type { Cluster } from './client.ts';
+import { warningsAbout } from './events.ts';
+import { ownedBy } from './labels.ts';
+import { JOB_FILE, MOVER_CONTAINER, type MoverPod, moverJob } from './mover-pod.ts';
+import { lookAtPod, type PodState } from './mover-state.ts';
+import type { KubeObject } from './object.ts';
+import { CLAIM, CONFIG_MAP, POD, type Ref, refOf, SECRET } from './resources.ts';
+
+export interface MoverResult extends MoverAnswer {
+  readonly podName: string;
+  readonly podUid: string;
+  readonly node: string | undefined;
+}
+
+export interface MoverWatch {
+  /** Until the container runs: scheduling, provisioning, attaching, pulling the image. */
+  readonly startTimeoutMs: number;
+  readonly runTimeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** Told of every new state, in words. */
+  onState?(state: string, pod: KubeObject | undefined): void;
+}
+
+/** Makes the suspended Job. What else belongs to the run is made with it as owner. */
+export function createMoverJob(cluster: Cluster, pod: MoverPod, signal?: AbortSignal): Promise<KubeObject> {
+  return cluster.create(moverJob(pod), signal);
+}
+
+/** Hands over the job description and the credentials, and lets the pod start. */
+export async function startMover(
+  cluster: Cluster,
+  job: KubeObject,
+  pod: MoverPod,
+  work: MoverJob,
+  signal?: AbortSignal,
+): Promise<void> {
+  const metadata = { name: pod.name, namespace: pod.namespace, labels: pod.labels, ownerReferences: ownedBy(job) };
+  const data = { [JOB_FILE]: JSON.stringify(work) };
+  await cluster.create({ ...CONFIG_MAP_TYPE, metadata, data }, signal);
+  if (pod.repository.credentials !== undefined) {
+    await cluster.create({ ...SECRET_TYPE, metadata, stringData: pod.repository.credentials }, signal);
+  }
+  await cluster.patch(refOf(job), { merge: { spec: { suspend: false } } }, signal);
+}
+
+const CONFIG_MAP_TYPE = { apiVersion: CONFIG_MAP.apiVersion, kind: CONFIG_MAP.kind };
+const SECRET_TYPE = { apiVersion: SECRET.apiVersion, kind: SECRET.kind, type: 'Opaque' };
+
+/**
+ * Waits for the mover's end. An answer with exit code 0 or 3 is a result; anything else is MOVER_FAILED (or
+ * CREDENTIALS_MISSING) with what the mover, the kubelet or the scheduler said.
+ */
+export async function awaitMover(
+  cluster: Cluster,
+  job: KubeObject,
+  pod: MoverPod,
+  watch: MoverWatch,
+): Promise<MoverResult> {
+  const follower = followPod(cluster, job, pod, watch);
+  try {
+    const started = await follower.until(
+      'the mover to start',
+      watch.startTimeoutMs,
+      (state) => state.phase !== 'waiting',
+    );
+    const ended =
+      started.phase === 'ended'
+        ? started
+        : await follower.until('the mover to end', watch.runTimeoutMs, (state) => state.phase === 'ended');
+    return await resultOf(cluster, pod, ended);
+  } catch (error) {
+    if (!isHoldfastError(error, 'WAIT_TIMEOUT')) throw error;
+    const reasons = [follower.last(), ...(await whyNot(cluster, job, pod, follower.podUid()))];
+    throw failed(pod, `${error.message.split('; last seen')[0]}: ${reasons.join('; ')}`);
+  }
+}
+
+/** Removes the Job and waits until its pod is gone, so that the volume is free (R1.22). Never touches another run's. */
+export async function removeMover(cluster: Cluster, job: Ref, uid: string, timeoutMs: number): Promise<void> {
+  await cluster.remove(job, { uid, propagation: 'Foreground' });
+  const what = `the mover ${job.name} to end`;
+  const isGone = (object: KubeObject | undefined) => (object?.metadata.uid === uid ? undefined : true);
+  await cluster.waitFor(job, isGone, { timeoutMs, what, last: () => 'its pod still stops' });
+  const labelSelector = `batch.kubernetes.io/controller-uid=${uid}`;
+  const noPods = (pods: readonly KubeObject[]) => (pods.length === 0 ? true : undefined);
+  await cluster.waitForList(POD, { namespace: job.namespace, labelSelector }, noPods, { timeoutMs, what });
+}
+
+function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: MoverWatch) {
+  let seen: KubeObject | undefined;
+  let last = 'no pod yet';
+  const labelSelector = `batch.kubernetes.io/controller-uid=${job.metadata.uid}`;
+  const look = (pods: readonly KubeObject[]): PodState => {
+    const current = pods[0];
+    if (current === undefined && seen !== undefined) throw failed(pod, `its pod ${seen.metadata.name} was removed`);
+    const state = lookAtPod(current, Date.now());
+    if (state.problem !== undefined) throw problemOf(pod, state.problem);
+    seen = current ?? seen;
+    if (state.words !== last) watch.onState?.(state.words, current);
+    last = state.words;
+    return state;
+  };
+  return {
+    last: () => last,
+    podUid: () => seen?.metadata.uid,
+    until: (what: string, timeoutMs: number, isEnough: (state: PodState) => boolean) =>
+      cluster.waitForList(
+        POD,
+        { namespace: pod.namespace, labelSelector },
+        (pods) => {
+          const state = look(pods);
+          return isEnough(state) ? state : undefined;
+        },
+        { timeoutMs, what, signal: watch.signal, last: () => last },
+      ),
+  };
+}
+
+async function resultOf(cluster: Cluster, pod: MoverPod, state: PodState): Promise<MoverResult> {
+  const answer = parseMoverAnswer(state.message ?? '');
+  const { object } = state;
+  if (answer !== undefined && (answer.exitCode === 0 || answer.exitCode === 3) && object !== undefined) {
+    return { ...answer, podName: object.metadata.name, podUid: object.metadata.uid, node: state.node };
+  }
+  if (answer?.failure !== undefined) throw failed(pod, answer.failure.message, answer.failure);
+  const log = object === undefined ? '' : await cluster.logs(pod.namespace, object.metadata.name, LOG_TAIL);
+  const lines = log
+    .trim()
+    .split('\n')
+    .filter((line) => line !== '');
+  throw failed(pod, [state.words, ...lines.slice(-3)].join('; '));
+}
+
+const LOG_TAIL = { container: MOVER_CONTAINER, tailLines: 20 };
+
+/** What the controllers behind a pod that does not start complain of. */
+async function whyNot(cluster: Cluster, job: KubeObject, pod: MoverPod, podUid: string | undefined): Promise<string[]> {
+  const claim = await cluster.get(CLAIM, pod.namespace, pod.claimName);
+  const uids = [podUid, claim?.metadata.uid, job.metadata.uid].filter((uid) => uid !== undefined);
+  const lists = await Promise.all(uids.map((uid) => warningsAbout(cluster, pod.namespace, uid)));
+  return [...new Set(lists.flat())];
+}
+
+function problemOf(pod: MoverPod, problem: NonNullable<PodState['problem']>): HoldfastError {
+  if (problem.kind === 'credentials') {
+    return new HoldfastError('CREDENTIALS_MISSING', { namespace: pod.namespace, reason: problem.words });
+  }
+  return failed(pod, problem.words);
+}
+
+/** The mover's own code and hint stay readable in the context. */
+function failed(pod: MoverPod, reason: string, failure?: MoverAnswer['failure']): HoldfastError {
+  const own = failure === undefined ? {} : { moverCode: failure.code, moverHint: failure.hint };
+  return new HoldfastError('MOVER_FAILED', { claim: pod.worksFor, reason, ...own });
+}
