@@ -16,14 +16,18 @@ export interface BlobCodec {
   hash(data: Uint8Array, target: Uint8Array, targetOffset: number): void;
   /**
    * One zstd frame of data into target from targetOffset; its length. 0 when the frame would not save a sixteenth, or
-   * when target has no room for it: then store the data as it is. Throws COMPRESSION_FAULTY when verifying fails.
+   * when target has no room for it: then store the data as it is. Levels above 19 count as 19, which keeps the window
+   * at 8 MiB. Throws COMPRESSION_FAULTY when verifying fails.
    */
   compress(data: Uint8Array, target: Uint8Array, targetOffset: number, level: number): number;
   /** Fills target, whose length is the blob's known size. Throws FILE_DAMAGED; `name` is for its message. */
   decompress(frame: Uint8Array, target: Uint8Array, name?: string): void;
   /** The plaintext target[offset + 16, offset + 16 + length) becomes its sealed form target[offset, offset + length + 32). */
   sealInPlace(target: Uint8Array, offset: number, length: number): void;
-  /** Verifies, then decrypts into target, which may be a part of `sealed`; the plaintext's length. Throws FILE_DAMAGED. */
+  /**
+   * Verifies, then decrypts into target, which may be sealed.subarray(16); the plaintext's length. Throws FILE_DAMAGED,
+   * with target as it was.
+   */
   open(sealed: Uint8Array, target: Uint8Array, name?: string): number;
 }
 
@@ -37,8 +41,10 @@ export interface BlobCodecOptions {
 /** Bytes that sealing adds to a blob. */
 export const sealOverheadBytes = 32;
 
+const hashBytes = 32;
 const ivBytes = 16;
 const macBytes = 16;
+const highestLevel = 19;
 
 export function createBlobCodec(key: MasterKey, options: BlobCodecOptions = {}): BlobCodec {
   const kind = options.kind ?? (nativeWorks() ? 'native' : 'plain');
@@ -61,13 +67,13 @@ export function codecOver(primitives: CodecPrimitives, verify: boolean): BlobCod
   return {
     kind: primitives.kind,
     hash(data, target, targetOffset) {
-      primitives.hash(data, target.subarray(targetOffset, targetOffset + 32));
+      primitives.hash(data, room(target, targetOffset, hashBytes));
     },
     compress(data, target, targetOffset, level) {
       const worthwhile = data.length - Math.max(data.length >> 4, 1);
       const to = target.subarray(targetOffset, targetOffset + Math.max(worthwhile, 0));
       if (to.length === 0) return 0;
-      const size = primitives.compress(data, to, level);
+      const size = primitives.compress(data, to, Math.min(level, highestLevel));
       if (size > 0 && verify && !decompressesTo(data, to.subarray(0, size))) {
         throw new HoldfastError('COMPRESSION_FAULTY', { bytes: data.length });
       }
@@ -83,13 +89,13 @@ export function codecOver(primitives: CodecPrimitives, verify: boolean): BlobCod
         randomFillSync(ivPool);
         ivsUsedBytes = 0;
       }
-      const iv = target.subarray(offset, offset + ivBytes);
+      const iv = room(target, offset, ivBytes);
+      const text = room(target, offset + ivBytes, length);
+      const mac = room(target, offset + ivBytes + length, macBytes);
       iv.set(ivPool.subarray(ivsUsedBytes, ivsUsedBytes + ivBytes));
       ivsUsedBytes += ivBytes;
-      const end = offset + ivBytes + length;
-      const text = target.subarray(offset + ivBytes, end);
       primitives.crypt(iv, text, text);
-      primitives.authenticate(iv, text, target.subarray(end, end + macBytes));
+      primitives.authenticate(iv, text, mac);
     },
     open(sealed, target, name = '(unnamed)') {
       const end = sealed.length - macBytes;
@@ -102,10 +108,18 @@ export function codecOver(primitives: CodecPrimitives, verify: boolean): BlobCod
       if (!timingSafeEqual(computedMac, sealed.subarray(end))) {
         throw new HoldfastError('FILE_DAMAGED', { kind: 'Blob', name, reason: 'its authentication code is wrong' });
       }
-      primitives.crypt(iv, text, target.subarray(0, text.length));
+      primitives.crypt(iv, text, room(target, 0, text.length));
       return text.length;
     },
   };
+}
+
+/** Native code writes past the end of a view that is too short, so every view that it fills is made here. */
+function room(target: Uint8Array, offset: number, length: number): Uint8Array {
+  if (offset + length > target.length) {
+    throw new RangeError(`${length} bytes at ${offset} do not fit into ${target.length}`);
+  }
+  return target.subarray(offset, offset + length);
 }
 
 let nativeWorksHere: boolean | undefined;
