@@ -56,8 +56,8 @@ export const catalog = {
     exitCode: 12,
   },
   PASSWORD_WRONG: {
-    message: 'The password opens none of the {keys} keys of the repository at {url}.',
-    hint: 'Check the password (and that its file has no stray line break).',
+    message: 'The password does not open the repository at {url} (keys tried: {keys}).',
+    hint: 'Check the password, and that this is the repository that it belongs to.',
     exitCode: 12,
   },
   REPOSITORY_LOCKED: {

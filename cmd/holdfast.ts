@@ -1,0 +1,40 @@
+#!/usr/bin/env node
+// The one program. Up to the check of the version this is plain CommonJS (cmd/package.json), so that an old Node
+// can read it and say what is wrong. After it: argv, environment and signals in, exit code out.
+
+const neededMajor = 26;
+
+if (Number.parseInt(process.versions.node, 10) < neededMajor) {
+  console.error(`error: holdfast needs Node ${neededMajor} or newer, this is ${process.version}.`);
+  console.error('hint: In a checkout, `npm ci` brings Node 26: then run `npx holdfast …` or `npm run holdfast -- …`.');
+  console.error('      Elsewhere install it from https://nodejs.org or with `nvm install 26`.');
+  process.exitCode = 1;
+} else {
+  run();
+}
+
+function run() {
+  const interruption = new AbortController();
+  for (const signal of ['SIGINT', 'SIGTERM']) {
+    process.on(signal, () => {
+      // The first one lets the command end cleanly and release its lock; the second one does not wait for that.
+      if (interruption.signal.aborted) process.exit(130);
+      interruption.abort(signal);
+    });
+  }
+  // `holdfast list | head` closes the pipe: not an error.
+  process.stdout.on('error', (error) => {
+    process.exit('code' in error && error.code === 'EPIPE' ? 0 : 1);
+  });
+  void import('../src/cli/main.ts')
+    .then(({ main }) =>
+      main({
+        argv: process.argv.slice(2),
+        env: process.env,
+        stdout: process.stdout,
+        stderr: process.stderr,
+        interruption: interruption.signal,
+      }),
+    )
+    .then((exitCode) => process.exit(exitCode));
+}

@@ -1,0 +1,101 @@
+/**
+ * The only reader of the environment: flags first, then HOLDFAST_* variables, then restic's.
+ */
+import { readFile } from 'node:fs/promises';
+import { HoldfastError, messageOf } from '../base/errors.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The options that every command takes. */
+export interface GlobalOptions {
+  readonly repo?: string;
+  readonly passwordFile?: string;
+  readonly json?: boolean;
+  readonly verbose?: boolean;
+  readonly kubeconfig?: string;
+  readonly context?: string;
+}
+
+export interface Settings {
+  /** The address as given, or undefined. Commands that need one call `repositoryUrl`. */
+  readonly repository: string | undefined;
+  readonly json: boolean;
+  readonly verbose: boolean;
+  readonly kubeconfig: string | undefined;
+  readonly kubeContext: string | undefined;
+  /** Whole environment, for credentials of the store (as the AWS SDK names them) and nothing else. */
+  readonly env: Environment;
+  readonly passwordSource: PasswordSource;
+}
+
+/** Where the password is, not the password: it is read when a repository is opened, and printed nowhere. */
+export type PasswordSource =
+  | { readonly kind: 'file'; readonly path: string; readonly from: string }
+  | { readonly kind: 'variable'; readonly name: string }
+  | { readonly kind: 'none' };
+
+export function readSettings(options: GlobalOptions, env: Environment): Settings {
+  return {
+    repository: options.repo ?? filled(env, 'HOLDFAST_REPOSITORY') ?? filled(env, 'RESTIC_REPOSITORY'),
+    json: options.json ?? false,
+    verbose: options.verbose ?? false,
+    kubeconfig: options.kubeconfig,
+    kubeContext: options.context,
+    env,
+    passwordSource: passwordSource(options.passwordFile, env),
+  };
+}
+
+/** Throws USAGE where no repository was named. */
+export function repositoryUrl(settings: Settings): string {
+  if (settings.repository !== undefined) return settings.repository;
+  throw new HoldfastError('USAGE', {
+    problem: 'No repository was named: give --repo ADDRESS or set HOLDFAST_REPOSITORY',
+  });
+}
+
+/**
+ * Reads the password. Throws PASSWORD_MISSING where none was
+ * given or it is empty, SOURCE_UNREADABLE where the file cannot be read.
+ */
+export async function readPassword(settings: Settings): Promise<string> {
+  const password = await passwordFrom(settings.passwordSource, settings.env);
+  if (password === '') throw new HoldfastError('PASSWORD_MISSING');
+  return password;
+}
+
+/** Colours where a person looks at a terminal and has not asked for none (https://no-color.org). */
+export function wantsColour(isTerminal: boolean, env: Environment): boolean {
+  return isTerminal && filled(env, 'NO_COLOR') === undefined && env.TERM !== 'dumb';
+}
+
+async function passwordFrom(source: PasswordSource, env: Environment): Promise<string> {
+  if (source.kind === 'none') return '';
+  if (source.kind === 'variable') return env[source.name] ?? '';
+  try {
+    // White space around it is not part of it: restic reads password files so.
+    return (await readFile(source.path, 'utf8')).trim();
+  } catch (error) {
+    const reason = `${messageOf(error)} (${source.from})`;
+    throw new HoldfastError(
+      'SOURCE_UNREADABLE',
+      { path: `the password file ${source.path}`, reason },
+      { cause: error },
+    );
+  }
+}
+
+function passwordSource(flag: string | undefined, env: Environment): PasswordSource {
+  if (flag !== undefined) return { kind: 'file', path: flag, from: '--password-file' };
+  for (const name of ['HOLDFAST_PASSWORD_FILE', 'RESTIC_PASSWORD_FILE']) {
+    const path = filled(env, name);
+    if (path !== undefined) return { kind: 'file', path, from: name };
+  }
+  const name = ['HOLDFAST_PASSWORD', 'RESTIC_PASSWORD'].find((variable) => filled(env, variable) !== undefined);
+  return name === undefined ? { kind: 'none' } : { kind: 'variable', name };
+}
+
+/** An empty variable counts as not set. */
+function filled(env: Environment, name: string): string | undefined {
+  return env[name] === '' ? undefined : env[name];
+}

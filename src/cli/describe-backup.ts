@@ -1,0 +1,80 @@
+/**
+ * A backup as scripts and people see it: the fields of `list --json`, and the cells of the tables.
+ */
+import type { StoredSnapshot } from '../repository/format/snapshot.ts';
+
+/** An element of `holdfast list --json`. Fields without a value are left out. */
+export interface BackupEntry {
+  readonly id: string;
+  /** RFC 3339, as stored. */
+  readonly time: string;
+  readonly host: string;
+  readonly username?: string;
+  readonly paths: readonly string[];
+  readonly tags: readonly string[];
+  /** Where a claim of a cluster was backed up. */
+  readonly namespace?: string;
+  readonly claim?: string;
+  /** `incomplete` where files could not be read. */
+  readonly state?: string;
+  readonly parent?: string;
+  readonly tree: string;
+  readonly program?: string;
+  readonly files?: number;
+  /** What a restore writes. */
+  readonly sizeBytes?: number;
+  /** New content of this backup, before compression, and what the repository grew by. */
+  readonly addedBytes?: number;
+  readonly storedBytes?: number;
+}
+
+export function describeBackup(snapshot: StoredSnapshot): BackupEntry {
+  const { id, time, hostname = '', paths, tags = [], tree, summary } = snapshot;
+  return {
+    id,
+    time,
+    host: hostname,
+    paths,
+    tags,
+    tree,
+    ...present({
+      username: snapshot.username,
+      namespace: tagValue(tags, 'namespace'),
+      claim: tagValue(tags, 'claim'),
+      state: tagValue(tags, 'state'),
+      parent: snapshot.parent,
+      program: snapshot.program_version,
+      files: summary?.total_files_processed,
+      sizeBytes: summary?.total_bytes_processed,
+      addedBytes: summary?.data_added,
+      storedBytes: summary?.data_added_packed,
+    }),
+  };
+}
+
+/** What was backed up, in a few words: `shop/data`, or the paths. */
+export function subjectOf({ namespace, claim, paths }: BackupEntry): string {
+  return namespace !== undefined && claim !== undefined ? `${namespace}/${claim}` : paths.join(', ');
+}
+
+export function isIncomplete({ state }: BackupEntry): boolean {
+  return state === 'incomplete';
+}
+
+/** Tags that the table shows elsewhere, or that only programs need. */
+const ownTags = /^(cluster-uid|namespace|claim|uid|policy|run|method|state)=/;
+
+export function shownTags({ tags, state }: BackupEntry): string[] {
+  return [...(state === 'incomplete' ? ['incomplete'] : []), ...tags.filter((tag) => !ownTags.test(tag))];
+}
+
+/** The value of a tag `name=value`. */
+export function tagValue(tags: readonly string[], name: string): string | undefined {
+  return tags.find((tag) => tag.startsWith(`${name}=`))?.slice(name.length + 1);
+}
+
+type Present<Fields> = { [Field in keyof Fields]?: Exclude<Fields[Field], undefined> };
+
+function present<Fields extends object>(fields: Fields): Present<Fields> {
+  return Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== undefined)) as Present<Fields>;
+}
