@@ -22,6 +22,7 @@ import {
 } from './backup-jobs.ts';
 import { type BackupWorkers, JobFailure } from './backup-workers.ts';
 import { findNode, objectEnd } from './parent-tree.ts';
+import type { EntryAttributes } from './read-attributes.ts';
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
 const entriesPerJob = 32;
@@ -180,7 +181,7 @@ export class FolderWalk {
   }
 
   async #largeFile(path: string, hole: Hole): Promise<string | undefined> {
-    const attributes = hole.attributes!;
+    const attributes = asBuffers(hole.attributes!);
     const step = this.#options.segmented ? segmentBytes : attributes.sizeBytes;
     const segments: Promise<SegmentResult>[] = [];
     for (let offset = 0; offset < attributes.sizeBytes; offset += step) {
@@ -266,6 +267,16 @@ export function subtreeOf(parent: Buffer, name: string): string | undefined {
   if (end < 0) return undefined;
   const [node] = decodeTree(Buffer.from(`{"nodes":[${parent.toString('utf8', start, end)}]}`));
   return node?.subtree;
+}
+
+/** A message between threads turns Buffers into bare Uint8Arrays. */
+function asBuffers(attributes: EntryAttributes): EntryAttributes {
+  const { name, extendedAttributes } = attributes;
+  return {
+    ...attributes,
+    name: Buffer.from(name),
+    extendedAttributes: extendedAttributes.map((attribute) => ({ ...attribute, value: Buffer.from(attribute.value) })),
+  };
 }
 
 /** Marks a promise that is awaited later as one whose rejection is seen. */

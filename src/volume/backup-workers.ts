@@ -12,6 +12,8 @@ import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBack
 /** One pack fills while the others are on their way. */
 const dataSlotsPerWorker = 3;
 const treeSlotsPerWorker = 2;
+/** The garbage of a worker is short-lived; a larger nursery only costs memory. */
+const youngGenerationMb = 8;
 /** More threads than this only add memory: the store is the limit by then. */
 const mostWorkers = 8;
 
@@ -100,7 +102,10 @@ export class BackupWorkers {
       dataSlots: slots.data,
       treeSlots: slots.tree,
     };
-    const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), { workerData: setup });
+    const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), {
+      workerData: setup,
+      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
+    });
     const thread: Thread = { worker, slots, waiting: [] };
     worker.on('message', (message: FromBackupWorker) => this.#receive(thread, message));
     worker.on('error', (error) => this.fail(error));
