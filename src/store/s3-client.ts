@@ -34,6 +34,8 @@ export async function connectS3(endpoint: string, options: S3Options): Promise<S
   const client = new sdk.S3Client({
     ...addressOf(endpoint, options.env ?? {}),
     ...credentialsOf(options.env ?? {}),
+    // One more for a connection that was closed while idle; patience, with longer pauses, is the retrying store's.
+    maxAttempts: 2,
     // Else every larger upload opens a connection of its own, and waits where a server knows no 100-continue.
     expectContinueHeader: false,
     // Uploads bring their SHA-256, and what is read is checked against its hash by the repository.

@@ -3,6 +3,7 @@ import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
 import type { TestProject } from 'vitest/node';
+import { tryMount } from './mount.ts';
 import type { Need } from './needs.ts';
 import { ensureRestic } from './restic.ts';
 import { type S3Server, startS3Server } from './s3-server.ts';
@@ -15,6 +16,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (resticProblem !== undefined) missing.restic = resticProblem;
   if (typeof s3 === 'string') missing.s3 = s3;
   if (process.getuid?.() !== 0) missing.root = 'the tests do not run as root';
+  const mountProblem = await tryMount(folder);
+  if (mountProblem !== undefined) missing.mount = mountProblem;
   project.provide('missing', missing);
   project.provide('s3', typeof s3 === 'string' ? undefined : accessOf(s3));
   project.provide('notRunFile', notRunFile);
