@@ -121,6 +121,10 @@ export const catalog = {
     message: '"{name}" matches {count} backups: {matches}.',
     hint: 'Give more characters of the id.',
   },
+  FOLDER_NOT_IN_BACKUP: {
+    message: 'The backup {backup} has no folder {folder}.',
+    hint: 'Run `holdfast ls {backup}` to see what is in it.',
+  },
   SOURCE_UNREADABLE: {
     message: 'Cannot read {path}: {reason}.',
     hint: 'Check that the folder exists and may be read.',
@@ -205,6 +209,11 @@ export const catalog = {
     hint: "The reasons are the driver's own; its log says more. Nothing is left over.",
     retryable: true,
   },
+  BACKUP_RUNNING: {
+    message: 'Another backup of {claim} is at work (run {run}).',
+    hint: 'Wait for it to end. If its process is gone, the next backup notices that within a minute.',
+    retryable: true,
+  },
   MOVER_FAILED: {
     message: 'The mover of {claim} failed: {reason}.',
     hint: "The log above is the mover's. Nothing of the target is in use; run again.",
@@ -249,6 +258,14 @@ export const catalog = {
   TARGET_TOO_SMALL: {
     message: 'The backup holds {used} bytes, the planned volume only {size}.',
     hint: 'Give a larger --size.',
+  },
+  VOLUME_MISPLACED: {
+    message: 'The volume {volume} was made in {found}, but {planned} was planned.',
+    hint: 'It was not put to use. Give it up with --abandon, see why the storage chose so, and restore again.',
+  },
+  HAND_OVER_FAILED: {
+    message: 'The volume {volume} could not be handed over to {claim}: {reason}.',
+    hint: 'Nothing was deleted: the volume is kept (Retain). Run the same restore again to go on, or --abandon it.',
   },
   RESTORE_REFUSED: {
     message: 'The restore cannot be done: {reason}.',

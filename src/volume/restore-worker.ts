@@ -1,0 +1,127 @@
+/** One thread of a restore: fetches, opens and writes what its jobs name, with a store of its own. */
+import { parentPort, workerData } from 'node:worker_threads';
+import { isHoldfastError, messageOf } from '../base/errors.ts';
+import type { MasterKey } from '../repository/crypto.ts';
+import { openStore } from '../store/open-store.ts';
+import type { Store } from '../store/store.ts';
+import { BlobOpener } from './restore-blobs.ts';
+import { type FetchedSegment, ReadAhead } from './restore-fetch.ts';
+import type { RestoreJob } from './restore-job.ts';
+import { codeOf } from './restore-target.ts';
+import type { FromRestoreWorker, RestoreWorkerSetup, ToRestoreWorker } from './restore-workers.ts';
+import { JobWriter } from './restore-writer.ts';
+import { AttributeWriter } from './write-attributes.ts';
+
+const port = parentPort!;
+const setup = workerData as RestoreWorkerSetup;
+
+class RestoreThread {
+  readonly #store: Store;
+  readonly #opener: BlobOpener;
+  readonly #attributes = new AttributeWriter(setup.conditions);
+  readonly #ahead: ReadAhead;
+  #writer: JobWriter | undefined;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#opener = new BlobOpener(keyOf(setup.key));
+    this.#ahead = new ReadAhead(store);
+  }
+
+  receive(message: ToRestoreWorker): void {
+    if (message === 'finish') send({ type: 'finished', warnings: this.#attributes.warnings });
+    else this.#ahead.add(message);
+  }
+
+  /** Runs until the thread is ended from outside. */
+  async run(): Promise<never> {
+    for (;;) {
+      await this.#use(await this.#ahead.next());
+      // Lets the bytes of the requests in flight come in.
+      await new Promise(setImmediate);
+    }
+  }
+
+  async #use(fetched: FetchedSegment): Promise<void> {
+    const { job, segment, isLast } = fetched;
+    if (fetched.isFirst) {
+      this.#writer = new JobWriter(job, this.#attributes, setup.replace);
+      this.#writer.writeEmptyFiles();
+    }
+    const writer = this.#writer!;
+    if (segment) {
+      for (let blob = segment.firstBlob; blob < segment.endBlob; blob++) {
+        writer.write(blob, this.#fromSegment(fetched, blob) ?? (await this.#once(job, blob)));
+      }
+    }
+    if (isLast) send({ type: 'done', result: writer.end() });
+  }
+
+  /** undefined where the bytes are missing or damaged. */
+  #fromSegment({ job, segment, outcome }: FetchedSegment, blob: number): Buffer | undefined {
+    if ('error' in outcome) {
+      if (isHopeless(outcome.error)) throw outcome.error;
+      return undefined;
+    }
+    const { offset, length, uncompressedLength, id } = blobOf(job, blob);
+    const start = offset - segment!.offset;
+    try {
+      return this.#opener.open(outcome.bytes.subarray(start, start + length), uncompressedLength, id);
+    } catch (error) {
+      if (!isHoldfastError(error, 'FILE_DAMAGED')) throw error;
+      return undefined;
+    }
+  }
+
+  /** Damage may have come on the way, and of a pack that is cut off the front is there: asks for this blob alone. The reason where it fails again. */
+  async #once(job: RestoreJob, blob: number): Promise<Buffer | string> {
+    const { offset, length, uncompressedLength, id } = blobOf(job, blob);
+    try {
+      const sealed = await this.#store.get('data', job.packId, { offset, length });
+      return this.#opener.open(sealed, uncompressedLength, id);
+    } catch (error) {
+      if (!isHoldfastError(error) || isHopeless(error)) throw error;
+      return messageOf(error);
+    }
+  }
+}
+
+function blobOf(job: RestoreJob, blob: number) {
+  const [offset = 0, length = 0, uncompressedLength = 0] = job.blobSpans.subarray(3 * blob, 3 * blob + 3);
+  const { buffer, byteOffset } = job.blobIds;
+  return { offset, length, uncompressedLength, id: Buffer.from(buffer, byteOffset + 32 * blob, 32) };
+}
+
+/** The next file would fail in the same way, after the same wait. */
+function isHopeless(error: unknown): boolean {
+  return isHoldfastError(error, 'STORE_UNREACHABLE') || isHoldfastError(error, 'STORE_DENIED');
+}
+
+/** Buffers arrive in a thread as plain Uint8Arrays. */
+function keyOf({ encrypt, macK, macR }: MasterKey): MasterKey {
+  return { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
+}
+
+function send(message: FromRestoreWorker): void {
+  port.postMessage(message);
+}
+
+function sendFatal(error: unknown): void {
+  const { code, context } = isHoldfastError(error) ? error : { code: undefined, context: undefined };
+  send({
+    type: 'fatal',
+    message: messageOf(error),
+    stack: String((error as Error).stack),
+    code,
+    context,
+    errno: codeOf(error),
+  });
+}
+
+async function main(): Promise<void> {
+  const thread = new RestoreThread(await openStore(setup.url, setup.env ? { env: setup.env } : {}));
+  port.on('message', (message: ToRestoreWorker) => thread.receive(message));
+  await thread.run();
+}
+
+main().catch(sendFatal);
