@@ -24,6 +24,8 @@ export interface BlobCodec {
   decompress(frame: Uint8Array, target: Uint8Array, name?: string): void;
   /** The plaintext target[offset + 16, offset + 16 + length) becomes its sealed form target[offset, offset + length + 32). */
   sealInPlace(target: Uint8Array, offset: number, length: number): void;
+  /** As sealInPlace, for a plaintext that lies elsewhere: saves the copy of a blob that is stored as it is. */
+  sealFrom(data: Uint8Array, target: Uint8Array, offset: number): void;
   /**
    * Verifies, then decrypts into target, which may be sealed.subarray(16); the plaintext's length. Throws FILE_DAMAGED,
    * with target as it was.
@@ -64,6 +66,20 @@ export function codecOver(primitives: CodecPrimitives, verify: boolean): BlobCod
     return primitives.decompress(frame, back) === data.length && Buffer.compare(back, data) === 0;
   }
 
+  function seal(data: Uint8Array, target: Uint8Array, offset: number): void {
+    if (ivsUsedBytes === ivPool.length) {
+      randomFillSync(ivPool);
+      ivsUsedBytes = 0;
+    }
+    const iv = room(target, offset, ivBytes);
+    const text = room(target, offset + ivBytes, data.length);
+    const mac = room(target, offset + ivBytes + data.length, macBytes);
+    iv.set(ivPool.subarray(ivsUsedBytes, ivsUsedBytes + ivBytes));
+    ivsUsedBytes += ivBytes;
+    primitives.crypt(iv, data, text);
+    primitives.authenticate(iv, text, mac);
+  }
+
   return {
     kind: primitives.kind,
     hash(data, target, targetOffset) {
@@ -85,18 +101,9 @@ export function codecOver(primitives: CodecPrimitives, verify: boolean): BlobCod
       }
     },
     sealInPlace(target, offset, length) {
-      if (ivsUsedBytes === ivPool.length) {
-        randomFillSync(ivPool);
-        ivsUsedBytes = 0;
-      }
-      const iv = room(target, offset, ivBytes);
-      const text = room(target, offset + ivBytes, length);
-      const mac = room(target, offset + ivBytes + length, macBytes);
-      iv.set(ivPool.subarray(ivsUsedBytes, ivsUsedBytes + ivBytes));
-      ivsUsedBytes += ivBytes;
-      primitives.crypt(iv, text, text);
-      primitives.authenticate(iv, text, mac);
+      seal(room(target, offset + ivBytes, length), target, offset);
     },
+    sealFrom: seal,
     open(sealed, target, name = '(unnamed)') {
       const end = sealed.length - macBytes;
       if (end < ivBytes) {

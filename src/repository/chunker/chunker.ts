@@ -96,18 +96,23 @@ function loadModule(kind: ChunkerKind): WebAssembly.Module {
   return module;
 }
 
-/** table[i] = the first 8 bytes, little-endian, of SHA-256('holdfast gear v1' ‖ polynomial as 8 bytes LE ‖ i). */
-function gearTable(polynomial: bigint): BigUint64Array {
+/**
+ * table[i] = the first 8 bytes, little-endian, of SHA-256('holdfast gear v1' ‖ polynomial as 8 bytes LE ‖ i as a byte);
+ * bit 63 of table[0] is cleared, so that the hash of zeros has it set and is never a cut.
+ */
+export function gearTable(polynomial: bigint): BigUint64Array {
   const input = Buffer.concat([Buffer.from('holdfast gear v1'), Buffer.alloc(9)]);
   input.writeBigUInt64LE(polynomial, 16);
-  return BigUint64Array.from({ length: 256 }, (_, i) => {
+  const table = BigUint64Array.from({ length: 256 }, (_, i) => {
     input[24] = i;
     return hash('sha256', input, 'buffer').readBigUInt64LE(0);
   });
+  table[0] = BigInt.asUintN(63, table[0] as bigint);
+  return table;
 }
 
 /** Restic format, chunker: what a byte adds when it passes the top (256), and when it leaves the window (256). */
-function rabinTables(polynomial: bigint): BigUint64Array {
+export function rabinTables(polynomial: bigint): BigUint64Array {
   const tables = new BigUint64Array(512);
   for (let i = 0; i < 256; i++) {
     const shifted = BigInt(i) << 53n;
