@@ -21,7 +21,8 @@ export interface ClaimWishes {
   readonly attributesClass: string | null;
 }
 
-export interface NewClaim {
+/** A type and not an interface, so that it can be sent like any other object. */
+export type NewClaim = {
   readonly apiVersion: 'v1';
   readonly kind: 'PersistentVolumeClaim';
   readonly metadata: {
@@ -41,7 +42,7 @@ export interface NewClaim {
     readonly volumeAttributesClassName?: string;
     readonly volumeName?: string;
   };
-}
+};
 
 /** One thing that a restore leaves out or writes differently, and why. */
 export interface Change {

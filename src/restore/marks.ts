@@ -13,6 +13,8 @@ export const backupMark = `${restoreMarkPrefix}backup`;
 export const planMark = `${restoreMarkPrefix}plan`;
 /** Annotation of a volume held at Retain: the policy it gets in the end. */
 export const policyMark = `${restoreMarkPrefix}reclaim-policy`;
+/** Annotation of the target claim: which volume holds the whole data, and how much (JSON). */
+export const filledMark = `${restoreMarkPrefix}filled`;
 /** Annotation that stays on a restored claim: the backup it came from. */
 export const originMark = `${restoreMarkPrefix}restored-from`;
 /** Annotation without meaning, changed to make the binder look at a claim at once. */
