@@ -36,6 +36,8 @@ const restoreJobSchema = z.object({
   /** Folder in the backup whose content goes into the target: "/shop/data/volume". */
   subfolder: z.string(),
   target: z.string(),
+  /** The target holds what an earlier mover of the same restore left: it is emptied first. */
+  startOver: z.boolean().optional(),
   clusterUid: z.string(),
 });
 

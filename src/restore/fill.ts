@@ -28,13 +28,13 @@ export async function markFilled({ cluster, plan, signal }: RestoreRun, filled: 
 }
 
 /** Goes on with the mover of an earlier run if that still works or has succeeded, else starts one. */
-export async function ensureMover(run: RestoreRun): Promise<KubeObject> {
+export async function ensureMover(run: RestoreRun, startOver: boolean): Promise<KubeObject> {
   const { cluster, plan, signal } = run;
   const found = await read(run, moverRef(plan));
   if (found && !(await canGoOn(run, found))) await dropMover(run, moverRef(plan), plan.restoreId);
   const pod = moverPod(run);
   const job = await createMoverJob(cluster, pod, signal);
-  await startMover(cluster, job, pod, moverWork(run), signal);
+  await startMover(cluster, job, pod, moverWork(run, startOver), signal);
   run.report('fill', `mover ${job.metadata.name} is there`);
   return job;
 }
@@ -108,7 +108,7 @@ function inPlace({ key, values }: { key: string; values: readonly string[] }): o
   return { nodeSelectorTerms: [{ matchExpressions: [{ key, operator: 'In', values }] }] };
 }
 
-function moverWork({ plan, repository, clusterUid }: RestoreRun): RestoreJob {
+function moverWork({ plan, repository, clusterUid }: RestoreRun, startOver: boolean): RestoreJob {
   return {
     version: 1,
     kind: 'restore',
@@ -116,6 +116,7 @@ function moverWork({ plan, repository, clusterUid }: RestoreRun): RestoreJob {
     backupId: plan.backup.id,
     subfolder: plan.subfolder,
     target: VOLUME_PATH,
+    startOver,
     clusterUid,
   };
 }

@@ -25,8 +25,14 @@ import {
 /** The provisioner puts it on volumes that it deletes with their claim, and takes it off when they are to stay (R4.8). */
 const deletionFinalizer = 'external-provisioner.volume.kubernetes.io/finalizer';
 
+export interface TemporaryClaim {
+  readonly claim: KubeObject;
+  /** False when an earlier run made it, which may have begun to fill it. */
+  readonly isNew: boolean;
+}
+
 /** Everything up to the temporary claim; its volume may need the mover's pod first. */
-export async function ensureTemporaryClaim(run: RestoreRun): Promise<KubeObject> {
+export async function ensureTemporaryClaim(run: RestoreRun): Promise<TemporaryClaim> {
   await ensureNamespace(run);
   await ensureClassCopy(run);
   const ref = temporaryRef(run.plan);
@@ -36,7 +42,7 @@ export async function ensureTemporaryClaim(run: RestoreRun): Promise<KubeObject>
   const claim = withLabels(run.plan.temporaryClaim, workLabelsOf(run.plan.restoreId));
   const created = await run.cluster.create(claim, run.signal);
   run.report('provision', `temporary claim ${ref.name} is there`);
-  return created;
+  return { claim: created, isNew: created.metadata.uid !== found?.metadata.uid };
 }
 
 /** Waits for the volume, looks whether it is where it was planned, and keeps it from being deleted with its claim. */

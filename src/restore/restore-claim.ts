@@ -89,9 +89,9 @@ async function findFilled(run: RestoreRun): Promise<FilledTarget | undefined> {
 }
 
 async function provisionAndFill(run: RestoreRun): Promise<FilledTarget> {
-  const temporary = await ensureTemporaryClaim(run);
+  const { claim: temporary, isNew } = await ensureTemporaryClaim(run);
   try {
-    const job = await ensureMover(run);
+    const job = await ensureMover(run, !isNew);
     const [target, written] = await together(
       run,
       async (both) => ensureParkedTarget(both, await secureVolume(both, temporary)),
