@@ -1,35 +1,27 @@
 /** Backs up one folder as one snapshot: index and parent, walk, packs, index files, and the snapshot last of all. */
-import { lstatSync } from 'node:fs';
+import { statSync } from 'node:fs';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
 import type { Snapshot, StoredSnapshot } from '../repository/format/snapshot.ts';
 import { formatTime, parseTime } from '../repository/format/time.ts';
-import { encodeNode } from '../repository/format/tree.ts';
 import { type LoadedIndex, loadIndex } from '../repository/load-index.ts';
 import { PackUploader } from '../repository/pack-uploader.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../repository/snapshots.ts';
 import type { EntryProblem } from './backup-jobs.ts';
+import { type Place, storeSource } from './backup-place.ts';
 import { FolderWalk } from './backup-walk.ts';
 import { BackupWorkers } from './backup-workers.ts';
-import { readAttributes } from './read-attributes.ts';
-
-/** Where the folder's content goes in the snapshot's tree: below `dirs`, in a folder `name`, beside some files. */
-export interface Place {
-  readonly dirs: readonly string[];
-  readonly name: string;
-  readonly files: readonly { readonly name: string; readonly content: Buffer }[];
-}
 
 export interface BackupOptions {
-  /** An existing directory. */
+  /** An existing directory, or a symbolic link to one. */
   readonly source: string;
   readonly host: string;
   readonly paths: readonly string[];
   readonly tags: readonly string[];
   readonly username?: string;
-  /** When the data was cut; the time of the snapshot. Default now. */
+  /** When the data was cut, in milliseconds since 1970 (fractions are dropped); the time of the snapshot. Default now. */
   readonly timeMs?: number;
   /** Default: the content becomes the root of the tree. */
   readonly place?: Place;
@@ -109,7 +101,12 @@ export async function backupFolder(repository: Repository, options: BackupOption
   if (options.signal?.aborted) interrupt();
   try {
     const walk = startWalk(repository, options, parent, index, workers);
-    const treeId = await storeSource(walk, options, parent, new BlobReader(repository, index));
+    const treeId = await storeSource(walk, new BlobReader(repository, index), {
+      path: options.source,
+      place: options.place,
+      timeNs: nsOf(options.timeMs ?? startMs),
+      parentTree: parent?.tree,
+    });
     await workers.flush();
     await uploader.finish();
     const endMs = clock.nowMs();
@@ -123,9 +120,13 @@ export async function backupFolder(repository: Repository, options: BackupOption
   }
 }
 
+function nsOf(ms: number): bigint {
+  return BigInt(Math.floor(ms)) * 1_000_000n;
+}
+
 function requireFolder(source: string): void {
   try {
-    if (!lstatSync(source).isDirectory()) throw new Error('it is not a folder');
+    if (!statSync(source).isDirectory()) throw new Error('it is not a folder');
   } catch (error) {
     throw new HoldfastError('SOURCE_UNREADABLE', { path: source, reason: messageOf(error) }, { cause: error });
   }
@@ -166,88 +167,6 @@ function progressOf(walk: FolderWalk): BackupProgress {
   return { files: filesNew + filesChanged + filesUnmodified, bytes: bytesProcessed, errors: walk.problems.length };
 }
 
-/** Stores the source and, where asked for, the folders above it; the id of the root tree. */
-async function storeSource(
-  walk: FolderWalk,
-  options: BackupOptions,
-  parent: StoredSnapshot | undefined,
-  reader: BlobReader,
-): Promise<string> {
-  const { place } = options;
-  const inParent = place ? [...place.dirs, place.name] : [];
-  const parentTree = parent && (await findSubtree(reader, parent.tree, inParent));
-  const source = Buffer.from(options.source);
-  let tree = await walk.folder(source.toString('latin1'), parentTree);
-  if (!place) return tree;
-  const attributes = readAttributes(source, Buffer.from(place.name), lstatSync(source, { bigint: true }));
-  const timeNs = BigInt(options.timeMs ?? Date.now()) * 1_000_000n;
-  const files = [];
-  for (const { name, content } of place.files) {
-    files.push(fileNode(name, content.length, await walk.storeBlob('data', content), timeNs));
-  }
-  const volume = encodeNode({ ...attributes!, content: null, subtree: tree });
-  tree = await walk.storeTree(joinNodes([...files, { name: place.name, json: volume }]));
-  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(joinNodes([dirNode(name, tree, timeNs)]));
-  return tree;
-}
-
-interface NamedNode {
-  readonly name: string;
-  readonly json: string;
-}
-
-function joinNodes(nodes: readonly NamedNode[]): Buffer {
-  const sorted = nodes.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
-  return Buffer.from(sorted.map((node) => `${node.json},`).join(''));
-}
-
-const directoryBit = 2 ** 31;
-
-/** What entries that stand on no disk look like: root's, with the time of the backup. */
-function madeUp(name: string, timeNs: bigint) {
-  return {
-    name: Buffer.from(name),
-    mtimeNs: timeNs,
-    atimeNs: timeNs,
-    ctimeNs: timeNs,
-    uid: 0,
-    gid: 0,
-    user: '',
-    group: '',
-    inode: 0n,
-    deviceId: 0n,
-    sizeBytes: 0,
-    links: 0,
-    extendedAttributes: [],
-    device: 0,
-    content: null,
-  };
-}
-
-function fileNode(name: string, sizeBytes: number, blob: string, timeNs: bigint): NamedNode {
-  const node = { ...madeUp(name, timeNs), type: 'file', mode: 0o644, sizeBytes, links: 1, content: [blob] } as const;
-  return { name, json: encodeNode(node) };
-}
-
-function dirNode(name: string, subtree: string, timeNs: bigint): NamedNode {
-  return { name, json: encodeNode({ ...madeUp(name, timeNs), type: 'dir', mode: directoryBit + 0o755, subtree }) };
-}
-
-/** The tree of a folder in an earlier snapshot; undefined if it is not there or cannot be read. */
-async function findSubtree(reader: BlobReader, root: string, names: readonly string[]): Promise<string | undefined> {
-  let tree: string | undefined = root;
-  try {
-    for (const name of names) {
-      if (tree === undefined) return undefined;
-      const nodes = await reader.loadTree(tree);
-      tree = nodes.find((node) => node.name.equals(Buffer.from(name)))?.subtree;
-    }
-    return tree;
-  } catch {
-    return undefined;
-  }
-}
-
 interface Facts {
   readonly walk: FolderWalk;
   readonly treeId: string;
@@ -261,7 +180,7 @@ function describe(options: BackupOptions, { walk, treeId, parentId, storedBytes,
   const { counts, folders } = walk;
   const state = walk.problems.length > 0 ? ['state=incomplete'] : options.tagComplete ? ['state=complete'] : [];
   return {
-    time: formatTime(BigInt(options.timeMs ?? startMs) * 1_000_000n),
+    time: formatTime(nsOf(options.timeMs ?? startMs)),
     ...(parentId === undefined ? {} : { parent: parentId }),
     tree: treeId,
     paths: options.paths,
@@ -270,8 +189,8 @@ function describe(options: BackupOptions, { walk, treeId, parentId, storedBytes,
     tags: [...options.tags, ...state],
     program_version: programVersion,
     summary: {
-      backup_start: formatTime(BigInt(startMs) * 1_000_000n),
-      backup_end: formatTime(BigInt(endMs) * 1_000_000n),
+      backup_start: formatTime(nsOf(startMs)),
+      backup_end: formatTime(nsOf(endMs)),
       files_new: counts.filesNew,
       files_changed: counts.filesChanged,
       files_unmodified: counts.filesUnmodified,

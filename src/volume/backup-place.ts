@@ -1,0 +1,108 @@
+/** Where the content of a folder goes in the tree of its snapshot: at its root, or below folders that name the claim. */
+import { statSync } from 'node:fs';
+import type { BlobReader } from '../repository/blob-reader.ts';
+import { encodeNode } from '../repository/format/tree.ts';
+import type { FolderWalk } from './backup-walk.ts';
+import { readAttributes } from './read-attributes.ts';
+
+/** Where the folder's content goes in the snapshot's tree: below `dirs`, in a folder `name`, beside some files. */
+export interface Place {
+  readonly dirs: readonly string[];
+  readonly name: string;
+  readonly files: readonly { readonly name: string; readonly content: Buffer }[];
+}
+
+export interface Source {
+  readonly path: string;
+  readonly place: Place | undefined;
+  /** Time of the folders that stand on no disk. */
+  readonly timeNs: bigint;
+  /** The root tree of the parent snapshot. */
+  readonly parentTree: string | undefined;
+}
+
+/** Stores the source and, where asked for, the folders above it; the id of the root tree. */
+export async function storeSource(walk: FolderWalk, reader: BlobReader, source: Source): Promise<string> {
+  const { place, parentTree, timeNs } = source;
+  const path = Buffer.from(source.path);
+  const known = parentTree && (await findSubtree(reader, parentTree, place ? [...place.dirs, place.name] : []));
+  const tree = await walk.folder(path.toString('latin1'), known);
+  return place ? storePlace(walk, place, path, tree, timeNs) : tree;
+}
+
+async function storePlace(
+  walk: FolderWalk,
+  place: Place,
+  path: Buffer,
+  content: string,
+  timeNs: bigint,
+): Promise<string> {
+  const attributes = readAttributes(path, Buffer.from(place.name), statSync(path, { bigint: true }));
+  if (!attributes) throw new TypeError('a folder cannot be a socket');
+  const nodes: NamedNode[] = [
+    { name: place.name, json: encodeNode({ ...attributes, content: null, subtree: content }) },
+  ];
+  for (const { name, content: bytes } of place.files) {
+    nodes.push(fileNode(name, bytes.length, await walk.storeBlob('data', bytes), timeNs));
+  }
+  let tree = await walk.storeTree(joinNodes(nodes));
+  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(joinNodes([dirNode(name, tree, timeNs)]));
+  return tree;
+}
+
+interface NamedNode {
+  readonly name: string;
+  readonly json: string;
+}
+
+function joinNodes(nodes: readonly NamedNode[]): Buffer {
+  const sorted = nodes.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
+  return Buffer.from(sorted.map((node) => `${node.json},`).join(''));
+}
+
+const directoryBit = 2 ** 31;
+
+/** What entries that stand on no disk look like: root's, with the time of the backup. */
+function madeUp(name: string, timeNs: bigint) {
+  return {
+    name: Buffer.from(name),
+    mtimeNs: timeNs,
+    atimeNs: timeNs,
+    ctimeNs: timeNs,
+    uid: 0,
+    gid: 0,
+    user: '',
+    group: '',
+    inode: 0n,
+    deviceId: 0n,
+    sizeBytes: 0,
+    links: 0,
+    extendedAttributes: [],
+    device: 0,
+    content: null,
+  };
+}
+
+function fileNode(name: string, sizeBytes: number, blob: string, timeNs: bigint): NamedNode {
+  const node = { ...madeUp(name, timeNs), type: 'file', mode: 0o644, sizeBytes, links: 1, content: [blob] } as const;
+  return { name, json: encodeNode(node) };
+}
+
+function dirNode(name: string, subtree: string, timeNs: bigint): NamedNode {
+  return { name, json: encodeNode({ ...madeUp(name, timeNs), type: 'dir', mode: directoryBit + 0o755, subtree }) };
+}
+
+/** The tree of a folder in an earlier snapshot; undefined if it is not there or cannot be read. */
+async function findSubtree(reader: BlobReader, root: string, names: readonly string[]): Promise<string | undefined> {
+  let tree: string | undefined = root;
+  try {
+    for (const name of names) {
+      if (tree === undefined) return undefined;
+      const nodes = await reader.loadTree(tree);
+      tree = nodes.find((node) => node.name.equals(Buffer.from(name)))?.subtree;
+    }
+    return tree;
+  } catch {
+    return undefined;
+  }
+}
