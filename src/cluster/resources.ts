@@ -20,6 +20,7 @@ export const EVENT = namespaced('v1', 'Event', 'events');
 export const JOB = namespaced('batch/v1', 'Job', 'jobs');
 export const CRON_JOB = namespaced('batch/v1', 'CronJob', 'cronjobs');
 export const STATEFUL_SET = namespaced('apps/v1', 'StatefulSet', 'statefulsets');
+export const REPLICA_SET = namespaced('apps/v1', 'ReplicaSet', 'replicasets');
 export const DEPLOYMENT = namespaced('apps/v1', 'Deployment', 'deployments');
 export const SNAPSHOT = namespaced(SNAPSHOT_API, 'VolumeSnapshot', 'volumesnapshots');
 
@@ -35,7 +36,7 @@ export const SNAPSHOT_CLASS = clusterWide(SNAPSHOT_API, 'VolumeSnapshotClass', '
 export const SNAPSHOT_CONTENT = clusterWide(SNAPSHOT_API, 'VolumeSnapshotContent', 'volumesnapshotcontents');
 
 const ALL: readonly Resource[] = [
-  ...[CLAIM, POD, SECRET, CONFIG_MAP, EVENT, JOB, CRON_JOB, STATEFUL_SET, DEPLOYMENT, SNAPSHOT],
+  ...[CLAIM, POD, SECRET, CONFIG_MAP, EVENT, JOB, CRON_JOB, STATEFUL_SET, REPLICA_SET, DEPLOYMENT, SNAPSHOT],
   ...[VOLUME, NAMESPACE, NODE, STORAGE_CLASS, CSI_DRIVER, CSI_NODE, VOLUME_ATTACHMENT, ATTRIBUTES_CLASS],
   ...[SNAPSHOT_CLASS, SNAPSHOT_CONTENT],
 ];

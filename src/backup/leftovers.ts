@@ -1,0 +1,91 @@
+/**
+ * Removal of what runs made in the cluster: always in the order mover, temporary claim, snapshot (R1.22), by labels, so
+ * that it works for a run that was killed as for one's own.
+ */
+import type { Clock } from '../base/clock.ts';
+import { HoldfastError } from '../base/errors.ts';
+import type { Cluster } from '../cluster/client.ts';
+import { ALIVE, claimSelector, RUN } from '../cluster/labels.ts';
+import { removeMover } from '../cluster/mover-run.ts';
+import { type KubeObject, textAt } from '../cluster/object.ts';
+import { CLAIM, JOB, refOf, SNAPSHOT } from '../cluster/resources.ts';
+import { removeTemporaryClaim } from '../cluster/temporary-claim.ts';
+import { removeSnapshot } from '../cluster/volume-snapshot.ts';
+
+/** A run renews its mark this often; one that did not for five times as long is dead. */
+export const ALIVE_EVERY_MS = 10_000;
+const DEAD_AFTER_MS = 50_000;
+/** Older than this by any clock needs no watching. */
+const LONG_DEAD_MS = 30 * 60_000;
+
+/** Removes all objects of a selection that carry our labels, and returns when the storage has let go of them too. */
+export async function removeWork(
+  cluster: Cluster,
+  namespace: string,
+  labelSelector: string,
+  timeoutMs: number,
+): Promise<void> {
+  const selection = { namespace, labelSelector };
+  for (const job of await cluster.list(JOB, selection)) {
+    await removeMover(cluster, refOf(job), job.metadata.uid, timeoutMs);
+  }
+  for (const claim of await cluster.list(CLAIM, selection)) {
+    await removeTemporaryClaim(cluster, refOf(claim), claim.metadata.uid, timeoutMs);
+  }
+  for (const snapshot of await cluster.list(SNAPSHOT, selection)) {
+    await removeSnapshot(cluster, refOf(snapshot), snapshot.metadata.uid, timeoutMs);
+  }
+}
+
+export interface Sweep {
+  readonly namespace: string;
+  readonly claimUid: string;
+  /** namespace/name, for messages. */
+  readonly title: string;
+  readonly run: string;
+  readonly timeoutMs: number;
+  readonly signal: AbortSignal | undefined;
+  onFound(run: string, objects: number): void;
+}
+
+/**
+ * Removes what earlier runs for the claim left behind. A run that is still alive is left alone: BACKUP_RUNNING. Whether
+ * it lives is seen by its mark being renewed, not by comparing clocks.
+ */
+export async function sweepLeftovers(cluster: Cluster, clock: Clock, sweep: Sweep): Promise<void> {
+  const selection = { namespace: sweep.namespace, labelSelector: claimSelector('backup', sweep.claimUid) };
+  const lists = [JOB, CLAIM, SNAPSHOT].map((resource) => cluster.list(resource, selection));
+  const objects = (await Promise.all(lists)).flat();
+  const runs = Map.groupBy(objects, (object) => object.metadata.labels?.[RUN] ?? '');
+  runs.delete(sweep.run);
+  for (const [run, found] of runs) {
+    const job = found.find((object) => object.kind === JOB.kind);
+    if (job !== undefined && (await isAlive(cluster, clock, job, sweep.signal))) {
+      throw new HoldfastError('BACKUP_RUNNING', { claim: sweep.title, run });
+    }
+    sweep.onFound(run, found.length);
+    await removeWork(cluster, sweep.namespace, `${selection.labelSelector},${RUN}=${run}`, sweep.timeoutMs);
+  }
+}
+
+async function isAlive(
+  cluster: Cluster,
+  clock: Clock,
+  job: KubeObject,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  if (job.metadata.deletionTimestamp !== undefined) return false;
+  const mark = aliveMark(job);
+  if (clock.nowMs() - Date.parse(mark ?? '') > LONG_DEAD_MS) return false;
+  for (let waitedMs = 0; waitedMs < DEAD_AFTER_MS; waitedMs += ALIVE_EVERY_MS / 2) {
+    await clock.sleep(ALIVE_EVERY_MS / 2, signal);
+    const current = await cluster.get(JOB, job.metadata.namespace, job.metadata.name, signal);
+    if (current === undefined || current.metadata.uid !== job.metadata.uid) return false;
+    if (aliveMark(current) !== mark) return true;
+  }
+  return false;
+}
+
+function aliveMark(job: KubeObject): string | undefined {
+  return textAt(job, 'metadata', 'annotations', ALIVE);
+}

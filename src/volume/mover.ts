@@ -1,0 +1,171 @@
+/**
+ * The process in a mover's pod: reads its job, opens the repository from its environment, backs up or restores the one
+ * volume that is mounted, and leaves its answer as the pod's termination message. It never talks to the API server.
+ */
+import { readFile, statfs, writeFile } from 'node:fs/promises';
+import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
+import type { Log } from '../base/log.ts';
+import {
+  type BackupJob,
+  encodeMoverAnswer,
+  type MoverAnswer,
+  type MoverJob,
+  parseMoverJob,
+  type RestoreJob,
+} from '../base/mover-protocol.ts';
+import { acquireLock } from '../repository/locks.ts';
+import { openRepository, type Repository } from '../repository/repository.ts';
+import { loadSnapshot } from '../repository/snapshots.ts';
+import { openStore } from '../store/open-store.ts';
+import { backupFolder } from './backup.ts';
+import { emptyFolder } from './empty-folder.ts';
+import { restoreFolder } from './restore.ts';
+
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+export interface MoverSurroundings {
+  /** HOLDFAST_JOB_FILE or HOLDFAST_JOB, HOLDFAST_POD_NAME, HOLDFAST_POD_UID, password and store credentials. */
+  readonly env: Environment;
+  readonly log: Log;
+  /** Aborted by SIGTERM. */
+  readonly signal: AbortSignal;
+  /** Where the answer is left; undefined for nowhere. */
+  readonly answerFile: string | undefined;
+}
+
+/** Every 5 s a line of progress. */
+const PROGRESS_MS = 5_000;
+
+/** Never throws: 0 done, 3 done without some files, else the exit code of the failure. */
+export async function runMover(kind: MoverJob['kind'], surroundings: MoverSurroundings): Promise<number> {
+  const { log, answerFile } = surroundings;
+  const answer = await moveOrExplain(kind, surroundings);
+  if (answer.failure !== undefined) log.error(answer.failure.message, { code: answer.failure.code });
+  else log.info('done', { backupId: answer.backupId, ...answer.counts, errors: answer.errorCount });
+  for (const { path, message } of answer.errors) log.warn('not moved', { path, reason: message });
+  if (answerFile !== undefined) await writeFile(answerFile, encodeMoverAnswer(answer));
+  return answer.exitCode;
+}
+
+async function moveOrExplain(kind: MoverJob['kind'], surroundings: MoverSurroundings): Promise<MoverAnswer> {
+  try {
+    const job = await readJob(surroundings.env);
+    if (job.kind !== kind) throw new HoldfastError('USAGE', { problem: `The job is a ${job.kind}, not a ${kind}` });
+    return await moveWithLock(job, surroundings);
+  } catch (error) {
+    return failureOf(kind, error);
+  }
+}
+
+async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundings): Promise<MoverAnswer> {
+  const store = await openStore(job.repository, { env });
+  try {
+    const repository = await openRepository(store, passwordOf(env));
+    const lock = await acquireLock(repository, { exclusive: false, hostname: lockHost(job, env), signal });
+    // Whichever comes first: SIGTERM, or the loss of the lock.
+    const either = AbortSignal.any([signal, lock.signal]);
+    try {
+      log.info('repository open', { repository: job.repository, kind: job.kind });
+      return job.kind === 'backup'
+        ? await backUp(repository, job, log, either)
+        : await restore(repository, job, log, either);
+    } finally {
+      await lock.release();
+    }
+  } finally {
+    await store.close();
+  }
+}
+
+async function backUp(repository: Repository, job: BackupJob, log: Log, signal: AbortSignal): Promise<MoverAnswer> {
+  const recipe = await encodeWithUsage(job);
+  const summary = await backupFolder(repository, {
+    source: job.source,
+    host: job.host,
+    paths: job.paths,
+    tags: job.tags,
+    timeMs: job.timeMs,
+    place: { dirs: job.folders, name: 'volume', files: [{ name: job.recipeFileName, content: recipe }] },
+    tagComplete: true,
+    ...(job.parentId === undefined ? {} : { parentId: job.parentId }),
+    onProgress: progressLog(log),
+    signal,
+  });
+  return answerOf('backup', summary, { backupId: summary.backupId });
+}
+
+async function restore(repository: Repository, job: RestoreJob, log: Log, signal: AbortSignal): Promise<MoverAnswer> {
+  if (job.startOver === true) await emptyFolder(job.target);
+  const summary = await restoreFolder(repository, {
+    snapshot: await loadSnapshot(repository, job.backupId),
+    subfolder: job.subfolder,
+    target: job.target,
+    onProgress: progressLog(log),
+    signal,
+  });
+  return answerOf('restore', summary, { backupId: job.backupId });
+}
+
+/** All numbers of a summary, and the errors it collected. */
+function answerOf(
+  kind: MoverJob['kind'],
+  summary: object & { errors: readonly { path: string; message: string }[] },
+  rest: { backupId: string },
+): MoverAnswer {
+  const values: readonly [string, unknown][] = Object.entries(summary);
+  const numbers = values.filter((entry): entry is [string, number] => typeof entry[1] === 'number');
+  const errorCount = summary.errors.length;
+  const errors = summary.errors.map(({ path, message }) => ({ path, message }));
+  const exitCode = errorCount === 0 ? 0 : 3;
+  return { version: 1, kind, exitCode, counts: Object.fromEntries(numbers), errorCount, errors, ...rest };
+}
+
+function failureOf(kind: MoverJob['kind'], error: unknown): MoverAnswer {
+  const known = isHoldfastError(error);
+  return {
+    version: 1,
+    kind,
+    exitCode: known && error.exitCode !== 0 && error.exitCode !== 3 ? error.exitCode : 1,
+    counts: {},
+    errorCount: 0,
+    errors: [],
+    failure: known
+      ? { code: error.code, message: error.message, hint: error.hint }
+      : { code: 'BUG', message: error instanceof Error ? (error.stack ?? error.message) : messageOf(error), hint: '' },
+  };
+}
+
+/** The recipe with what the mounted file system says of itself (R7.3). Used counts what its root cannot have back. */
+async function encodeWithUsage(job: BackupJob): Promise<Buffer> {
+  const { blocks, bfree, bsize } = await statfs(job.source);
+  const sizes = { ...(job.recipe.sizes as object | undefined), usedBytes: (blocks - bfree) * bsize };
+  const recipe = { ...job.recipe, sizes: { ...sizes, filesystemBytes: blocks * bsize } };
+  return Buffer.from(`${JSON.stringify(recipe, null, 2)}\n`);
+}
+
+async function readJob(env: Environment): Promise<MoverJob> {
+  const path = env.HOLDFAST_JOB_FILE;
+  if (path !== undefined) return parseMoverJob(await readFile(path, 'utf8'));
+  if (env.HOLDFAST_JOB !== undefined) return parseMoverJob(env.HOLDFAST_JOB);
+  throw new HoldfastError('USAGE', { problem: 'A mover needs its job in HOLDFAST_JOB_FILE or HOLDFAST_JOB' });
+}
+
+function passwordOf(env: Environment): string {
+  const password = env.HOLDFAST_PASSWORD ?? env.RESTIC_PASSWORD ?? '';
+  if (password === '') throw new HoldfastError('PASSWORD_MISSING');
+  return password;
+}
+
+/** Tells whose lock it is even when another cluster has a pod of that name. */
+function lockHost(job: MoverJob, env: Environment): string {
+  return [env.HOLDFAST_POD_NAME ?? 'mover', env.HOLDFAST_POD_UID ?? 'no-pod', job.clusterUid].join('.');
+}
+
+function progressLog(log: Log): (progress: { files: number; bytes: number }) => void {
+  let nextMs = Date.now() + PROGRESS_MS;
+  return ({ files, bytes }) => {
+    if (Date.now() < nextMs) return;
+    nextMs = Date.now() + PROGRESS_MS;
+    log.info('progress', { files, bytes });
+  };
+}
