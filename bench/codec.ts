@@ -59,6 +59,7 @@ function measureCodec(codec: BlobCodec, unverified: BlobCodec, name: string, dat
     );
   }
   measure(label('seal'), data.length, () => codec.sealInPlace(out, 0, data.length));
+  measure(label('seal from elsewhere'), data.length, () => codec.sealFrom(data, out, 0));
   const sealed = out.subarray(0, data.length + 32);
   measure(label('open'), data.length, () => codec.open(sealed, frame));
 }

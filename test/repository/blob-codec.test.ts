@@ -1,5 +1,8 @@
 /** The blob codec: both halves do the same, what was tampered with is noticed, nothing is written past a view. */
+import { execFileSync } from 'node:child_process';
 import { createCipheriv, randomBytes } from 'node:crypto';
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { isHoldfastError } from '../../src/base/errors.ts';
 import {
@@ -13,6 +16,7 @@ import type { CodecPrimitives } from '../../src/repository/codec-primitives.ts';
 import { drawMasterKey, open, seal } from '../../src/repository/crypto.ts';
 import { nativePrimitives } from '../../src/repository/native-codec.ts';
 import { plainPrimitives } from '../../src/repository/plain-codec.ts';
+import { tempDir } from '../setup/temp-dir.ts';
 
 const key = drawMasterKey();
 const native = createBlobCodec(key, { kind: 'native' });
@@ -51,6 +55,25 @@ function codeOf(run: () => void): string | undefined {
 
 test('the native half is chosen where its libraries are', () => {
   expect(createBlobCodec(key).kind).toBe('native');
+});
+
+test('the plain half is chosen where koffi cannot be loaded', async () => {
+  const folder = await tempDir();
+  const blocker = join(folder, 'no-koffi.cjs');
+  await writeFile(
+    blocker,
+    `const { Module } = require('node:module');
+     const load = Module._load;
+     Module._load = (name, ...rest) => { if (name === 'koffi') throw new Error('not here'); return load(name, ...rest); };`,
+  );
+  const codecUrl = new URL('../../src/repository/blob-codec.ts', import.meta.url).href;
+  const program = `import { createBlobCodec } from '${codecUrl}';
+    const key = { encrypt: Buffer.alloc(32, 1), macK: Buffer.alloc(16, 2), macR: Buffer.alloc(16, 3) };
+    console.log(createBlobCodec(key).kind);`;
+  const run = (...options: string[]) =>
+    execFileSync(process.execPath, [...options, '--input-type=module', '--eval', program], { encoding: 'utf8' }).trim();
+  expect(run('--require', blocker)).toBe('plain');
+  expect(run()).toBe('native');
 });
 
 test.each(pairs)('what %s seals, the other half and the file functions open', (_, one, other) => {
