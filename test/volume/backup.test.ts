@@ -161,13 +161,12 @@ describe('backing up a folder', () => {
     mkdirSync(broken);
     writeFileSync(join(broken, 'good'), 'good');
     // Paths longer than the kernel takes in one call: not even root can open them by their full name.
-    const name = 'n'.repeat(250);
-    execFileSync('sh', ['-c', `for i in $(seq 20); do mkdir ${name}; cd ${name}; done; echo x > deepest`], {
-      cwd: broken,
-    });
+    const dig = `for (let n = 0; n < 20; n++) { fs.mkdirSync('${'n'.repeat(250)}'); process.chdir('${'n'.repeat(250)}'); }`;
+    execFileSync(process.execPath, ['-e', `${dig} fs.writeFileSync('deepest', 'x');`], { cwd: broken });
     const summary = await backupFolder(repository, optionsFor(broken, { parentId: null }));
     expect(summary.errors.map((error) => error.message).join()).toContain('ENAMETOOLONG');
     expect(summary.filesNew).toBe(1);
+    execFileSync('rm', ['-rf', broken]);
     const newest = (await listSnapshots(repository)).find((snapshot) => snapshot.id === summary.backupId);
     expect(newest?.tags).toContain('state=incomplete');
   });
