@@ -52,7 +52,17 @@ async function makeAuthority(folder: string): Promise<void> {
   const extensions = ['basicConstraints=critical,CA:TRUE', 'keyUsage=critical,keyCertSign,cRLSign,digitalSignature'];
   const flags = extensions.flatMap((extension) => ['-addext', extension]);
   const subject = ['-subj', '/CN=holdfast-test-ca', '-days', '3650'];
-  await runCommand('openssl', ['req', '-x509', '-new', '-key', key, ...subject, '-out', join(folder, 'ca.crt'), ...flags]);
+  await runCommand('openssl', [
+    'req',
+    '-x509',
+    '-new',
+    '-key',
+    key,
+    ...subject,
+    '-out',
+    join(folder, 'ca.crt'),
+    ...flags,
+  ]);
 }
 
 async function makeCertificate(folder: string, name: string, subject: string, alternatives: string[] = []) {

@@ -26,6 +26,8 @@ export async function writeOciArchive(archive: string, root: string, image: Imag
       os: 'linux',
       config: { Env: [searchPath], Entrypoint: image.entrypoint },
       rootfs: { type: 'layers', diff_ids: [layer.digest] },
+      // As many entries as layers: buildah counts them.
+      history: [{ created_by: 'holdfast test images' }],
     });
     const manifest = await addJson(blobs, {
       schemaVersion: 2,

@@ -23,7 +23,10 @@ export async function ensureSmallImages(): Promise<string[]> {
 
 async function ensureImage(source: string, image: ImageDescription, fill: (root: string) => Promise<void>) {
   const hash = createHash('sha256').update(JSON.stringify(image)).update(fill.toString());
-  const key = hash.update(await readFile(source)).digest('hex').slice(0, 16);
+  const key = hash
+    .update(await readFile(source))
+    .digest('hex')
+    .slice(0, 16);
   const folder = join(cacheFolder(), 'images');
   const archive = join(folder, `${image.name.replaceAll(/\W/g, '-')}-${key}.tar`);
   const exists = await access(archive).then(

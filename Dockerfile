@@ -1,0 +1,21 @@
+# Holdfast's image. Node itself comes with the packages, so that any base with glibc will do:
+#
+#   npm ci --omit=dev && docker build -t REGISTRY/holdfast:VERSION .
+ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
+FROM ${BASE_IMAGE}
+
+# Node needs libatomic1 and libstdc++6; libzstd1 is called in-process; ca-certificates are for object stores behind TLS.
+ARG PACKAGES="ca-certificates libatomic1 libstdc++6 libzstd1"
+RUN dpkg-query --show ${PACKAGES} > /dev/null 2>&1 || \
+  { apt-get update && apt-get install -y --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; }
+
+WORKDIR /app
+ENV PATH=/app/node_modules/.bin:/usr/local/bin:/usr/bin:/bin
+COPY package.json package-lock.json ./
+COPY node_modules ./node_modules
+COPY cmd ./cmd
+COPY src ./src
+
+# Enough for everything but moving a volume's files; movers are started as user 0 to keep owners.
+USER 65532:65532
+ENTRYPOINT ["node", "/app/cmd/holdfast.ts"]
