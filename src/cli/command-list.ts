@@ -14,15 +14,41 @@ export interface CommandEntry {
 
 export const commandList: readonly CommandEntry[] = [
   {
-    name: 'init',
-    summary: 'Create a repository in a folder or on object storage.',
-    group: 'Repository:',
-    load: async () => (await import('./commands/init.ts')).initCommand,
+    name: 'backup',
+    summary: 'Back up a folder.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/backup.ts')).backupCommand,
+  },
+  {
+    name: 'restore',
+    summary: 'Restore a backup.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/restore.ts')).restoreCommand,
   },
   {
     name: 'list',
     summary: 'List the backups of a repository, oldest first.',
     group: 'Backups:',
     load: async () => (await import('./commands/list.ts')).listCommand,
+  },
+  {
+    name: 'init',
+    summary: 'Create a repository in a folder or on object storage.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/init.ts')).initCommand,
+  },
+  {
+    name: 'mover backup',
+    summary: 'Back up the volume of a pod.',
+    group: 'Inside a cluster:',
+    hidden: true,
+    load: async () => (await import('./commands/mover.ts')).moverBackupCommand,
+  },
+  {
+    name: 'mover restore',
+    summary: 'Restore into the volume of a pod.',
+    group: 'Inside a cluster:',
+    hidden: true,
+    load: async () => (await import('./commands/mover.ts')).moverRestoreCommand,
   },
 ];

@@ -48,6 +48,7 @@ export interface MoverPod {
 
 export const VOLUME_PATH = '/volume';
 export const DEVICE_PATH = '/dev/holdfast-volume';
+const ANSWER_FILE = '/dev/termination-log';
 const JOB_FOLDER = '/etc/holdfast/job';
 export const JOB_FILE = 'job.json';
 export const MOVER_CONTAINER = 'mover';
@@ -128,6 +129,7 @@ function container(pod: MoverPod): object {
     args: ['mover', pod.kind],
     env: [
       { name: 'HOLDFAST_JOB_FILE', value: `${JOB_FOLDER}/${JOB_FILE}` },
+      { name: 'HOLDFAST_ANSWER_FILE', value: ANSWER_FILE },
       { name: 'HOLDFAST_POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
       { name: 'HOME', value: '/tmp' },
@@ -139,7 +141,7 @@ function container(pod: MoverPod): object {
       readOnlyRootFilesystem: true,
       capabilities: { drop: ['ALL'], add: CAPABILITIES[pod.kind] },
     },
-    terminationMessagePath: '/dev/termination-log',
+    terminationMessagePath: ANSWER_FILE,
     terminationMessagePolicy: 'File',
     volumeMounts: [
       ...('mountVolume' in mount ? [mount.mountVolume] : []),

@@ -69,6 +69,8 @@ async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundin
       return job.kind === 'backup'
         ? await backUp(repository, job, log, either)
         : await restore(repository, job, log, either);
+    } catch (error) {
+      throw lock.signal.aborted ? lock.signal.reason : error;
     } finally {
       await lock.release();
     }
