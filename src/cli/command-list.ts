@@ -51,4 +51,10 @@ export const commandList: readonly CommandEntry[] = [
     hidden: true,
     load: async () => (await import('./commands/mover.ts')).moverRestoreCommand,
   },
+  {
+    name: 'unlock',
+    summary: 'Remove locks that crashed programs left behind.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/unlock.ts')).unlockCommand,
+  },
 ];

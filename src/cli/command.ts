@@ -25,6 +25,8 @@ export interface CommandContext {
   readonly output: Output;
   /** Aborted with INTERRUPTED by SIGINT and SIGTERM. */
   readonly signal: AbortSignal;
+  /** For a command that has reported its failure itself; anything else throws. */
+  endWith(exitCode: number): void;
 }
 
 export interface CommandDefinition<O extends OptionTable> {

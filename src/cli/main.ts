@@ -28,6 +28,7 @@ export async function main({ argv, env, stdout, stderr, interruption }: Surround
   interruption.addEventListener('abort', () =>
     stop.abort(new HoldfastError('INTERRUPTED', { signal: String(interruption.reason) })),
   );
+  let exitCode = 0;
   try {
     const invocation = await parseCommandLine(argv, stdout);
     if (invocation === undefined) return 0;
@@ -36,9 +37,12 @@ export async function main({ argv, env, stdout, stderr, interruption }: Surround
       settings: readSettings(options, env),
       output: createOutput({ stdout, stderr, json: options.json ?? false, colour }),
       signal: stop.signal,
+      endWith: (code) => {
+        exitCode = code;
+      },
     };
     await invocation.start(context);
-    return 0;
+    return exitCode;
   } catch (error) {
     return reportFailure(stop.signal.aborted ? stop.signal.reason : error, {
       stderr,

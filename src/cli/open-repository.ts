@@ -1,6 +1,8 @@
 /**
- * The repository that the settings name, opened for the time of a command.
+ * The repository that the settings name, opened, and locked, for the time of a command.
  */
+import { hostname } from 'node:os';
+import { acquireLock } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { openStore } from '../store/open-store.ts';
 import type { CommandContext } from './command.ts';
@@ -18,4 +20,24 @@ export async function withRepository<T>(
   } finally {
     await store.close();
   }
+}
+
+/**
+ * Holds a shared lock: others may read and write meanwhile, but nobody removes what is in use.
+ * The signal is aborted by an interruption and by the loss of the lock, with the error as its reason.
+ */
+export function withLockedRepository<T>(
+  context: CommandContext,
+  use: (repository: Repository, signal: AbortSignal) => Promise<T>,
+): Promise<T> {
+  return withRepository(context, async (repository) => {
+    const lock = await acquireLock(repository, { exclusive: false, hostname: hostname(), signal: context.signal });
+    try {
+      return await use(repository, AbortSignal.any([context.signal, lock.signal]));
+    } catch (error) {
+      throw lock.signal.aborted ? lock.signal.reason : error;
+    } finally {
+      await lock.release();
+    }
+  });
 }

@@ -1,0 +1,103 @@
+import { realpath } from 'node:fs/promises';
+import { hostname, userInfo } from 'node:os';
+import { resolve } from 'node:path';
+import { HoldfastError, messageOf } from '../../base/errors.ts';
+import { formatDuration, formatSize } from '../../base/units.ts';
+import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
+import { type CommandContext, defineCommand, text, texts } from '../command.ts';
+import { withLockedRepository } from '../open-repository.ts';
+import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
+import { createProgress } from '../progress.ts';
+
+const options = {
+  dir: text('--dir <path>', 'the folder to back up'),
+  tag: texts('--tag <tag[,tag…]>', 'tag of the backup'),
+  host: text('--host <name>', 'host that the backup is of (default: the name of this machine)'),
+};
+
+interface FolderRequest {
+  readonly dir: string;
+  readonly tags: readonly string[];
+  readonly host: string;
+}
+
+export const backupCommand = defineCommand({
+  description: 'Only what is new or changed since the last backup of the same folder is read and stored.',
+  options,
+  examples: [
+    ['holdfast backup --dir /var/lib/shop', 'a folder'],
+    ['holdfast backup --dir ~/photos --tag holiday --tag 2026', 'with tags'],
+    ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
+  ],
+  exitCodes: [3, 10, 11, 12],
+  run: async ({ dir, tag, host = hostname() }, _, context) => {
+    if (dir === undefined)
+      throw new HoldfastError('USAGE', { problem: 'Nothing to back up was named: give --dir PATH' });
+    await backUpFolder(
+      { dir, host, tags: tag.flatMap((list) => list.split(',')).filter((one) => one !== '') },
+      context,
+    );
+  },
+});
+
+async function backUpFolder({ dir, tags, host }: FolderRequest, context: CommandContext): Promise<void> {
+  const path = resolve(dir);
+  const source = await realFolder(path);
+  const { output } = context;
+  const progress = createProgress(output);
+  const startMs = Date.now();
+  const summary = await withLockedRepository(context, (repository, signal) =>
+    backupFolder(repository, {
+      source,
+      host,
+      tags,
+      paths: [path],
+      username: userName(),
+      onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
+      signal,
+    }),
+  ).finally(progress.clear);
+  for (const { path: file, message } of summary.errors) {
+    output.problem(`cannot read ${file}: ${message}`, { type: 'file-error', path: file, message });
+  }
+  if (output.json) output.value({ type: 'summary', ...summary, errors: summary.errors.length });
+  else printSummary(path, summary, output);
+  if (summary.errors.length > 0) {
+    throw new HoldfastError('BACKUP_INCOMPLETE', { backup: shortId(summary.backupId), count: summary.errors.length });
+  }
+}
+
+/** A link to a folder is followed, as in restic; the backup is named as it was asked for. */
+async function realFolder(path: string): Promise<string> {
+  try {
+    return await realpath(path);
+  } catch (error) {
+    throw new HoldfastError('SOURCE_UNREADABLE', { path, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+function userName(): string {
+  try {
+    return userInfo().username;
+  } catch {
+    // A container's user need not have a name.
+    return String(process.getuid?.() ?? '');
+  }
+}
+
+function progressLine({ files, bytes, errors }: BackupProgress, elapsedMs: number): string {
+  const speed = `${formatSize(bytes / Math.max(elapsedMs / 1000, 0.1))}/s`;
+  const parts = [formatAmount(files, 'file'), formatSize(bytes), speed, formatDuration(elapsedMs)];
+  if (errors > 0) parts.push(formatAmount(errors, 'error'));
+  return `backing up: ${parts.join(', ')}`;
+}
+
+function printSummary(path: string, summary: BackupSummary, output: Output): void {
+  const { filesNew, filesChanged, filesUnmodified } = summary;
+  const counts = [`${formatCount(filesNew)} new`, `${formatCount(filesChanged)} changed`];
+  output.line(`backup ${output.bold(shortId(summary.backupId))} of ${path}`);
+  output.line(`  files   ${counts.join(', ')}, ${formatCount(filesUnmodified)} unmodified`);
+  output.line(`  size    ${formatSize(summary.bytesProcessed)}`);
+  output.line(`  stored  ${formatSize(summary.bytesStored)} for ${formatSize(summary.bytesAdded)} of new content`);
+  output.line(`  took    ${formatDuration(summary.durationMs)}`);
+}

@@ -1,0 +1,106 @@
+import { resolve } from 'node:path';
+import { HoldfastError } from '../../base/errors.ts';
+import { formatDuration, formatSize } from '../../base/units.ts';
+import { findSnapshot, type SnapshotFilter } from '../../repository/snapshots.ts';
+import { type RestoreProgress, type RestoreSummary, restoreFolder } from '../../volume/restore.ts';
+import { type CommandContext, defineCommand, flag, text } from '../command.ts';
+import { type BackupEntry, describeBackup, isIncomplete, subjectOf } from '../describe-backup.ts';
+import { withLockedRepository } from '../open-repository.ts';
+import { formatAmount, formatTime, type Output, shortId } from '../output.ts';
+import { createProgress, formatBar } from '../progress.ts';
+import { filterFrom, filterOptions } from '../snapshot-filter.ts';
+
+const options = {
+  dir: text('--dir <path>', 'restore into this folder, which is made if needed'),
+  overwrite: flag('--overwrite', 'with --dir: the folder may have content; files of the same name are replaced'),
+  ...filterOptions,
+};
+
+interface FolderRequest {
+  readonly name: string;
+  readonly filter: SnapshotFilter;
+  readonly target: string;
+  readonly overwrite: boolean;
+}
+
+export const restoreCommand = defineCommand({
+  description:
+    'The content of the backup lies directly in the folder, with owners, modes, times, links and attributes.',
+  arguments: [{ name: '<backup>', help: 'id of a backup, the beginning of one, or latest' }],
+  options,
+  examples: [
+    ['holdfast restore latest --dir /tmp/shop', 'the newest backup, into a new folder'],
+    ['holdfast restore 1f2e3d4c --dir /var/lib/shop --overwrite', 'a certain one, over what is there'],
+    ['holdfast restore latest --path /var/lib/shop --dir /tmp/shop', 'the newest backup of a certain folder'],
+  ],
+  exitCodes: [10, 11, 12],
+  run: async (given, [name = ''], context) => {
+    if (given.dir === undefined) {
+      throw new HoldfastError('USAGE', { problem: 'No place to restore to was named: give --dir PATH' });
+    }
+    const target = resolve(given.dir);
+    await restoreIntoFolder({ name, target, overwrite: given.overwrite, filter: filterFrom(given) }, context);
+  },
+});
+
+async function restoreIntoFolder(request: FolderRequest, context: CommandContext): Promise<void> {
+  const { output, settings } = context;
+  const { target, overwrite } = request;
+  const progress = createProgress(output);
+  const { backup, summary } = await withLockedRepository(context, async (repository, signal) => {
+    const snapshot = await findSnapshot(repository, request.name, request.filter);
+    const entry = describeBackup(snapshot);
+    if (isIncomplete(entry)) output.note('This backup is incomplete: some files could not be read when it was made.');
+    const restored = await restoreFolder(repository, {
+      snapshot,
+      subfolder: dataFolderOf(entry),
+      target,
+      overwrite,
+      env: settings.env,
+      onProgress: (now) => progress.update(() => progressLine(now, entry)),
+      signal,
+    });
+    return { backup: entry, summary: restored };
+  }).finally(progress.clear);
+  report(backup, target, summary, output);
+  if (summary.errors.length > 0) {
+    throw new HoldfastError('RESTORE_INCOMPLETE', { target, count: summary.errors.length });
+  }
+}
+
+/** A claim's files lie beside its recipe; into a folder go only the files. */
+function dataFolderOf({ namespace, claim }: BackupEntry): string {
+  return namespace === undefined || claim === undefined ? '' : `/${namespace}/${claim}/volume`;
+}
+
+function progressLine({ files, bytes, errors }: RestoreProgress, { sizeBytes = 0 }: BackupEntry): string {
+  const size =
+    sizeBytes > 0
+      ? `${formatBar(bytes, sizeBytes)}  ${formatSize(bytes)} of ${formatSize(sizeBytes)}`
+      : formatSize(bytes);
+  const failed = errors > 0 ? `, ${formatAmount(errors, 'error')}` : '';
+  return `restoring ${size}, ${formatAmount(files, 'file')}${failed}`;
+}
+
+function report(backup: BackupEntry, target: string, summary: RestoreSummary, output: Output): void {
+  for (const { path, message } of summary.errors) {
+    output.problem(`cannot restore ${path}: ${message}`, { type: 'file-error', path, message });
+  }
+  for (const { message, firstPath, count } of summary.warnings) {
+    const others = count > 1 ? ` (and ${formatAmount(count - 1, 'other')})` : '';
+    output.problem(`warning: ${message}: ${firstPath}${others}`, { type: 'warning', message, path: firstPath, count });
+  }
+  if (output.json) {
+    output.value({ type: 'summary', backupId: backup.id, target, ...summary, errors: summary.errors.length });
+    return;
+  }
+  const { files, folders, others, skipped, bytes, durationMs } = summary;
+  const kinds = [formatAmount(files, 'file'), formatAmount(folders, 'folder')];
+  if (others > 0) kinds.push(formatAmount(others, 'link or device', 'links and devices'));
+  if (skipped > 0) kinds.push(`${formatAmount(skipped, 'socket')} left out`);
+  output.line(`restored backup ${output.bold(shortId(backup.id))} of ${subjectOf(backup)}`);
+  output.line(`  made    ${formatTime(backup.time)}`);
+  output.line(`  into    ${target}`);
+  output.line(`  content ${kinds.join(', ')}, ${formatSize(bytes)}`);
+  output.line(`  took    ${formatDuration(durationMs)}`);
+}
