@@ -14,6 +14,7 @@ if (Number.parseInt(process.versions.node, 10) < neededMajor) {
 }
 
 function run() {
+  cacheCompiledCode();
   const interruption = new AbortController();
   for (const signal of ['SIGINT', 'SIGTERM']) {
     process.on(signal, () => {
@@ -37,4 +38,14 @@ function run() {
       }),
     )
     .then((exitCode) => process.exit(exitCode));
+}
+
+/** Keeps compiled code between runs: a third of the start-up. Worker threads find the folder through the variable. */
+function cacheCompiledCode() {
+  const { HOME, XDG_CACHE_HOME, NODE_COMPILE_CACHE } = process.env;
+  const caches = XDG_CACHE_HOME || (HOME && `${HOME}/.cache`);
+  if (!caches || NODE_COMPILE_CACHE) return;
+  const folder = `${caches}/holdfast/compiled`;
+  process.getBuiltinModule('node:module').enableCompileCache(folder);
+  process.env.NODE_COMPILE_CACHE = folder;
 }

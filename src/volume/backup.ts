@@ -1,7 +1,7 @@
 /** Backs up one folder as one snapshot: index and parent, walk, packs, index files, and the snapshot last of all. */
 import { statSync } from 'node:fs';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
 import type { Snapshot, StoredSnapshot } from '../repository/format/snapshot.ts';
 import { formatTime, parseTime } from '../repository/format/time.ts';
@@ -95,8 +95,7 @@ export async function backupFolder(repository: Repository, options: BackupOption
     packSizeBytes: options.packSizeBytes ?? defaultPackSizeBytes,
     workers: options.workers,
   });
-  const interrupt = () =>
-    workers.fail(new HoldfastError('INTERRUPTED', { signal: String(options.signal?.reason ?? 'a signal') }));
+  const interrupt = () => workers.fail(interruptionOf(options.signal));
   options.signal?.addEventListener('abort', interrupt, { once: true });
   if (options.signal?.aborted) interrupt();
   try {
@@ -118,6 +117,11 @@ export async function backupFolder(repository: Repository, options: BackupOption
     await workers.close();
     await uploader.settle();
   }
+}
+
+function interruptionOf(signal: AbortSignal | undefined): HoldfastError {
+  const reason: unknown = signal?.reason;
+  return isHoldfastError(reason) ? reason : new HoldfastError('INTERRUPTED', { signal: String(reason) });
 }
 
 function nsOf(ms: number): bigint {
