@@ -39,7 +39,10 @@ export function prepareTarget(target: string, options: { readonly mayHaveContent
     const path = realpathSync(target);
     const content = readdirSync(path).filter((name) => name !== lostAndFound);
     if (content.length > 0 && !options.mayHaveContent) throw new Error(`it is not empty (it has ${content[0]})`);
-    return { path, conditions: probe(path) };
+    const conditions = probe(path);
+    // Folders that are there already hand their group and their ACLs on, each its own.
+    const unknown = { ...conditions, newOwner: undefined, newHaveAttributes: true };
+    return { path, conditions: content.length > 0 ? unknown : conditions };
   } catch (error) {
     throw new HoldfastError('RESTORE_TARGET_UNUSABLE', { target, reason: messageOf(error) }, { cause: error });
   }
