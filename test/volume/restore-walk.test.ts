@@ -1,0 +1,170 @@
+import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { beforeEach, describe, expect, test } from 'vitest';
+import { HoldfastError } from '../../src/base/errors.ts';
+import type { TreeNode } from '../../src/repository/format/tree.ts';
+import { createFile, joinPath, problemWithName } from '../../src/volume/restore-target.ts';
+import { RestoreWalk } from '../../src/volume/restore-walk.ts';
+import { AttributeWriter } from '../../src/volume/write-attributes.ts';
+import { tempDir } from '../setup/temp-dir.ts';
+
+let target: string;
+let outside: string;
+
+beforeEach(async () => {
+  const folder = await tempDir();
+  target = join(folder, 'target');
+  outside = join(folder, 'outside');
+  mkdirSync(target);
+  mkdirSync(outside);
+  writeFileSync(join(outside, 'secret'), 'untouched');
+});
+
+const fileBits = 0o644;
+
+function node(name: string | Buffer, fields: Partial<TreeNode> = {}): TreeNode {
+  return {
+    name: Buffer.from(name),
+    type: 'file',
+    mode: fileBits,
+    mtimeNs: 1_000_000_000n,
+    atimeNs: 1_000_000_000n,
+    ctimeNs: 1_000_000_000n,
+    uid: process.getuid!(),
+    gid: process.getgid!(),
+    user: '',
+    group: '',
+    inode: 0n,
+    deviceId: 0n,
+    sizeBytes: 0,
+    links: 1,
+    extendedAttributes: [],
+    device: 0,
+    content: [],
+    ...fields,
+  };
+}
+
+function folder(name: string, subtree: string): TreeNode {
+  return node(name, { type: 'dir', mode: 2 ** 31 + 0o755, content: null, subtree });
+}
+
+function symlink(name: string, linkTarget: string): TreeNode {
+  return node(name, { type: 'symlink', content: null, linkTarget: Buffer.from(linkTarget) });
+}
+
+/** Restores trees that no repository needs to hold; files get their name as content. */
+async function walked(trees: Record<string, TreeNode[]>, replace = false) {
+  const errors: string[] = [];
+  const walk = new RestoreWalk({
+    loadTree: async (id) => {
+      const nodes = trees[id];
+      if (!nodes) throw new HoldfastError('FILE_NOT_FOUND', { kind: 'tree blob', name: id });
+      return nodes;
+    },
+    addFile: async (path, { name }) => {
+      const fd = createFile(joinPath(path, name), replace);
+      writeFileSync(fd, name);
+      process.getBuiltinModule('node:fs').closeSync(fd);
+    },
+    attributes: new AttributeWriter({ isPrivileged: false, newOwner: undefined, newHaveAttributes: false }),
+    replace,
+    onError: (path, message) => errors.push(`${path.subarray(target.length + 1).toString('latin1')}: ${message}`),
+    throwIfEnded: () => undefined,
+  });
+  await walk.run('root', Buffer.from(target));
+  walk.finish();
+  return { errors, counts: walk.counts };
+}
+
+describe('a tree that means harm', () => {
+  test.each(['', '.', '..', '../outside/new', '/etc/new', 'a/b', 'a\0b', '/'])(
+    'cannot name an entry %j',
+    async (name) => {
+      const trees = { root: [node(name), folder(name, 'root'), symlink(name, 'x')] };
+      const { errors } = await walked(trees);
+      expect(errors).toHaveLength(3);
+      expect(errors.every((error) => error.includes('left out'))).toBe(true);
+      expect(readdirSync(target)).toEqual([]);
+      expect(readdirSync(outside)).toEqual(['secret']);
+    },
+  );
+
+  test.each(['...', '..a', ' ', '\n', '-', '~'])('may well name an entry %j', (name) => {
+    expect(problemWithName(Buffer.from(name))).toBeUndefined();
+  });
+
+  test.each([false, true])(
+    'cannot lead out of the target by a link and a folder of one name (replace: %s)',
+    async (replace) => {
+      const link = symlink('name', outside);
+      const trees = { root: [link, folder('name', 'below')], below: [node('new'), node('secret')] };
+      for (const root of [trees.root, trees.root.toReversed()]) {
+        const { errors } = await walked({ ...trees, root }, replace);
+        expect(errors).not.toEqual([]);
+        expect(readdirSync(outside)).toEqual(['secret']);
+        expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
+      }
+    },
+  );
+
+  test('cannot hide a second entry of a name by an order of its own', async () => {
+    const { errors } = await walked({ root: [node('b'), node('a'), symlink('b', outside), node('c'), node('a')] });
+    expect(errors.map((error) => error.split(':')[0])).toEqual(['b', 'a']);
+    expect(readdirSync(target)).toEqual(['a', 'b', 'c']);
+    expect(lstatSync(join(target, 'b')).isFile()).toBe(true);
+  });
+
+  test('cannot have a file written through a link that is in the target', async () => {
+    symlinkSync(join(outside, 'secret'), join(target, 'name'));
+    expect((await walked({ root: [node('name')] })).errors[0]).toContain('EEXIST');
+    expect((await walked({ root: [node('name')] }, true)).errors).toEqual([]);
+    expect(lstatSync(join(target, 'name')).isFile()).toBe(true);
+    expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
+  });
+});
+
+describe('a tree that is broken', () => {
+  test('costs only the entries that are broken', async () => {
+    const { errors, counts } = await walked({
+      root: [
+        node('a'),
+        folder('gone', 'not there'),
+        { ...folder('no-subtree', ''), subtree: undefined } as unknown as TreeNode,
+        node('odd', { type: 'irregular' as TreeNode['type'], content: null }),
+        node('socket', { type: 'socket', content: null }),
+        node('z'),
+      ],
+    });
+    expect(errors.map((error) => error.split(':')[0])).toEqual(['no-subtree', 'odd', 'gone']);
+    expect(counts).toMatchObject({ files: 2, skipped: 1 });
+    expect(readdirSync(target)).toEqual(['a', 'gone', 'z']);
+  });
+});
+
+describe('hard links', () => {
+  const linked = { links: 2, inode: 7n, deviceId: 1n, content: ['c'.repeat(64)] };
+
+  test('are made again across folders', async () => {
+    const trees = { root: [node('a', linked), folder('f', 'f')], f: [node('b', linked)] };
+    const { counts } = await walked(trees);
+    expect(counts).toMatchObject({ files: 2, hardLinks: 1 });
+    expect(lstatSync(join(target, 'f', 'b')).ino).toBe(lstatSync(join(target, 'a')).ino);
+  });
+
+  test('are not made of files whose content differs, whatever their inode says', async () => {
+    await walked({ root: [node('a', linked), node('b', { ...linked, content: ['d'.repeat(64)] })] });
+    expect(readFileSync(join(target, 'b'), 'utf8')).toBe('b');
+  });
+
+  test('are made of symbolic links, too', async () => {
+    const link = { links: 2, inode: 9n, deviceId: 1n };
+    const root = [
+      { ...symlink('a', 'x'), ...link },
+      { ...symlink('b', 'x'), ...link },
+    ];
+    expect((await walked({ root })).errors).toEqual([]);
+    expect(lstatSync(join(target, 'b')).ino).toBe(lstatSync(join(target, 'a')).ino);
+    expect(existsSync(join(target, 'x'))).toBe(false);
+  });
+});
