@@ -101,18 +101,13 @@ export class Packer {
   #append(pack: Buffer, id: string, data: Uint8Array): void {
     const { codec, compressionLevel, type } = this.#options;
     const start = this.#position;
-    let plainBytes = 0;
-    if (type === 'tree' || !looksIncompressible(data)) {
-      plainBytes = codec.compress(data, pack, start + ivBytes, compressionLevel);
-    }
-    const compressed = plainBytes > 0;
-    if (!compressed) {
-      pack.set(data, start + ivBytes);
-      plainBytes = data.length;
-    }
-    codec.sealInPlace(pack, start, plainBytes);
+    const frameBytes =
+      type === 'data' && looksIncompressible(data) ? 0 : codec.compress(data, pack, start + ivBytes, compressionLevel);
+    if (frameBytes > 0) codec.sealInPlace(pack, start, frameBytes);
+    else codec.sealFrom(data, pack, start);
+    const plainBytes = frameBytes > 0 ? frameBytes : data.length;
     const length = plainBytes + sealBytes;
-    this.#entries.push({ type, id, length, uncompressedLength: compressed ? data.length : 0 });
+    this.#entries.push({ type, id, length, uncompressedLength: frameBytes > 0 ? data.length : 0 });
     this.#position = start + length;
   }
 

@@ -25,7 +25,7 @@ import { findNode, objectEnd } from './parent-tree.ts';
 import type { EntryAttributes } from './read-attributes.ts';
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
-const entriesPerJob = 32;
+const entriesPerJob = 64;
 const jobsAheadPerWorker = 6;
 /** Folders whose jobs are being handed out at the same time. */
 const openFolders = 8;
