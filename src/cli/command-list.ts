@@ -32,6 +32,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/list.ts')).listCommand,
   },
   {
+    name: 'forget',
+    summary: 'Remove backups that no rule keeps.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/forget.ts')).forgetCommand,
+  },
+  {
     name: 'init',
     summary: 'Create a repository in a folder or on object storage.',
     group: 'Repository:',

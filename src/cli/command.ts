@@ -106,11 +106,6 @@ export function parsed<T>(flags: string, help: string, parse: (given: string) =>
   };
 }
 
-export function wholeNumber(given: string): number {
-  if (!/^\d{1,9}$/.test(given)) throw new Error('expected a whole number');
-  return Number(given);
-}
-
 /** `--dir <path>` → `--dir` */
 export function longName(flags: string): string {
   return flags.split(/[ ,]+/).find((part) => part.startsWith('--')) ?? flags;

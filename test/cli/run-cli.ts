@@ -1,5 +1,6 @@
 /** Runs the real program as a process of its own, with nothing of the caller's environment but what is given. */
 import { type ChildProcess, spawn } from 'node:child_process';
+import { tmpdir } from 'node:os';
 import { resolve } from 'node:path';
 
 export const projectFolder = resolve(import.meta.dirname, '../..');
@@ -38,7 +39,7 @@ export function runProgram(program: string, args: readonly string[], options: Cl
 
 function start(program: string, args: readonly string[], { env = {}, cwd, uid }: CliOptions): RunningCli {
   const child = spawn(program, args, {
-    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: '/nonexistent', TZ: 'UTC', ...env },
+    env: { PATH: process.env.PATH ?? '/usr/bin:/bin', HOME: process.env.HOME ?? tmpdir(), TZ: 'UTC', ...env },
     stdio: ['ignore', 'pipe', 'pipe'],
     ...(cwd === undefined ? {} : { cwd }),
     ...(uid === undefined ? {} : { uid, gid: uid }),
