@@ -1,6 +1,7 @@
 /** The snapshots of a repository: list, save, find by what a user types. */
 import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { hasAllTags } from '../policy/retention.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime } from './format/time.ts';
 import { loadFile, type Repository, saveFile } from './repository.ts';
@@ -8,7 +9,7 @@ import { loadFile, type Repository, saveFile } from './repository.ts';
 export interface SnapshotFilter {
   /** Any of these hosts. */
   readonly hosts?: readonly string[];
-  /** All tags of any of these lists; an empty list stands for no tags at all. */
+  /** All tags of any of these lists; an empty tag stands for no tags at all. */
   readonly tags?: readonly (readonly string[])[];
   /** All of these paths. */
   readonly paths?: readonly string[];
@@ -92,16 +93,9 @@ export async function findSnapshot(
 export function matchesFilter(snapshot: Snapshot, { hosts = [], tags = [], paths = [] }: SnapshotFilter): boolean {
   return (
     (hosts.length === 0 || hosts.includes(snapshot.hostname ?? '')) &&
-    (tags.length === 0 || tags.some((list) => hasTags(snapshot, list))) &&
+    (tags.length === 0 || tags.some((wanted) => hasAllTags(snapshot.tags ?? [], wanted))) &&
     paths.every((path) => snapshot.paths.includes(path))
   );
-}
-
-/** Whether a snapshot has all of the tags; the empty list, or one of only '', asks for a snapshot without tags. */
-export function hasTags(snapshot: Snapshot, tags: readonly string[]): boolean {
-  const own = snapshot.tags ?? [];
-  if (tags.every((tag) => tag === '')) return own.length === 0;
-  return tags.every((tag) => own.includes(tag));
 }
 
 /** When a snapshot was taken, in nanoseconds since 1970. */

@@ -1,7 +1,7 @@
 import { beforeAll, expect, test } from 'vitest';
 import type { Snapshot } from '../../src/repository/format/snapshot.ts';
 import { initRepository, type Repository, saveFile } from '../../src/repository/repository.ts';
-import { findSnapshot, hasTags, listBackups, listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
+import { findSnapshot, listBackups, listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { openMemoryStore } from '../../src/store/memory-store.ts';
 import { cheapKdf, password } from './restic-repository.ts';
 
@@ -75,11 +75,4 @@ test('a damaged snapshot stops the list, or is told of and left out where the ca
   const left = await listSnapshots(damaged, { onError: (_, id) => told.push(id) });
   expect(left.map(({ id }) => id)).toEqual([good]);
   expect(told).toEqual([bad]);
-});
-
-test('asking for no tags finds only snapshots without tags', () => {
-  const bare: Snapshot = { time: '', tree, paths: [] };
-  expect(hasTags(bare, [''])).toBe(true);
-  expect(hasTags({ ...bare, tags: ['a'] }, [''])).toBe(false);
-  expect(hasTags({ ...bare, tags: ['a', 'b'] }, ['b', 'a'])).toBe(true);
 });
