@@ -1,6 +1,8 @@
 /** The S3 client of the AWS SDK, set up for long runs. Loaded only by repositories on S3: it costs 0.3 s and 40 MiB. */
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 
+import { createReadHandler } from './s3-read-handler.ts';
+
 export interface S3Options {
   /** Variables of the process: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_DEFAULT_REGION. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -31,6 +33,16 @@ export async function connectS3(endpoint: string, options: S3Options): Promise<S
   const httpAgent = new http.Agent(agentOptions);
   const httpsAgent = new https.Agent(agentOptions);
   const silent = () => undefined;
+  const rest = new NodeHttpHandler({
+    httpAgent,
+    httpsAgent,
+    connectionTimeout: connectMs,
+    socketTimeout: stalledMs,
+    // The ceiling for an upload and its answer; without the second option the first only prints a warning.
+    requestTimeout: Math.max(900_000, stalledMs),
+    throwOnRequestTimeout: true,
+    logger: { debug: silent, info: silent, warn: silent, error: silent },
+  });
   const client = new sdk.S3Client({
     ...addressOf(endpoint, options.env ?? {}),
     ...credentialsOf(options.env ?? {}),
@@ -41,16 +53,7 @@ export async function connectS3(endpoint: string, options: S3Options): Promise<S
     // Uploads bring their SHA-256, and what is read is checked against its hash by the repository.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: new NodeHttpHandler({
-      httpAgent,
-      httpsAgent,
-      connectionTimeout: connectMs,
-      socketTimeout: stalledMs,
-      // The ceiling for an upload and its answer; without the second option the first only prints a warning.
-      requestTimeout: Math.max(900_000, stalledMs),
-      throwOnRequestTimeout: true,
-      logger: { debug: silent, info: silent, warn: silent, error: silent },
-    }),
+    requestHandler: createReadHandler({ rest, connections, connectMs, stalledMs }),
   });
   const close = () => {
     client.destroy();

@@ -3,14 +3,13 @@
  * `If-None-Match: *`, so that nothing is ever overwritten.
  */
 import { createHash } from 'node:crypto';
-import { Readable } from 'node:stream';
 import type { PutObjectCommand } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../base/errors.ts';
 import { alreadyThere, filePath, isFileName, kindOf } from './file-path.ts';
 import { checkRange, tooShort } from './range.ts';
-import { readBody } from './s3-body.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-client.ts';
 import { failureOf, isMissing, s3Error } from './s3-errors.ts';
+import { WholeBody } from './s3-read-handler.ts';
 import type { FileType, Range, Store, StoredFile } from './store.ts';
 import type { S3Location } from './store-location.ts';
 
@@ -63,13 +62,11 @@ class S3Store implements Store {
       const header = range && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
       try {
         const answer = await client.send(new sdk.GetObjectCommand({ ...this.#target(key), ...header }));
-        const length = answer.ContentLength;
-        if (!(answer.Body instanceof Readable) || length === undefined) throw this.#failed('reading', name, notS3);
-        const isWanted = !range || (length === range.length && answer.ContentRange !== undefined);
-        if (isWanted) return await readBody(answer.Body, length, this.url);
-        answer.Body.destroy();
+        if (!(answer.Body instanceof WholeBody)) throw this.#failed('reading', name, notS3);
+        const { bytes } = answer.Body;
+        if (!range || (answer.ContentRange !== undefined && bytes.length === range.length)) return bytes;
         if (answer.ContentRange !== undefined) throw tooShort(range, type, name);
-        throw this.#failed('reading', name, 'the server sent the whole file where a part was asked for');
+        throw this.#failed('reading', name, 'the server sent something else where a part of the file was asked for');
       } catch (error) {
         if (range && failureOf(error).status === 416) throw tooShort(range, type, name);
         if (isMissing(error)) throw new HoldfastError('FILE_NOT_FOUND', { kind: kindOf(type), name }, { cause: error });

@@ -19,6 +19,10 @@ export interface FaultFront {
   fail(fault: Fault, times?: number): void;
   /** From now on nothing fails. */
   heal(): void;
+  /** Closes all connections, as servers do with idle ones. */
+  closeAll(): void;
+  /** How many connections were opened so far. */
+  readonly connections: number;
   /** How many connections had a fault so far. */
   readonly faults: number;
   stop(): Promise<void>;
@@ -29,8 +33,10 @@ export async function startFaultFront(target: string): Promise<FaultFront> {
   const open = new Set<Socket>();
   let pending: { fault: Fault; times: number } | undefined;
   let faults = 0;
+  let connections = 0;
   const server = createServer((client) => {
     track(client);
+    connections += 1;
     const fault = pending && pending.times > 0 ? pending.fault : undefined;
     if (pending && fault) {
       pending.times -= 1;
@@ -74,6 +80,12 @@ export async function startFaultFront(target: string): Promise<FaultFront> {
     },
     heal() {
       pending = undefined;
+    },
+    closeAll() {
+      for (const socket of open) socket.end();
+    },
+    get connections() {
+      return connections;
     },
     get faults() {
       return faults;

@@ -6,7 +6,7 @@ import { appendFileSync } from 'node:fs';
 import { describe, expect, inject, test } from 'vitest';
 import type { S3Access } from './s3-server.ts';
 
-export type Need = 'restic' | 's3' | 'root' | 'mount';
+export type Need = 'restic' | 's3' | 'root' | 'mount' | 'openssl';
 
 declare module 'vitest' {
   interface ProvidedContext {

@@ -1,4 +1,5 @@
 /** Before all unit tests: restic and an S3 server, once for the run. After them: what could not be run, and why. */
+import { spawnSync } from 'node:child_process';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join, relative } from 'node:path';
@@ -16,6 +17,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (resticProblem !== undefined) missing.restic = resticProblem;
   if (typeof s3 === 'string') missing.s3 = s3;
   if (process.getuid?.() !== 0) missing.root = 'the tests do not run as root';
+  if (spawnSync('openssl', ['version']).status !== 0) missing.openssl = 'there is no openssl on the PATH';
   const mountProblem = await tryMount(folder);
   if (mountProblem !== undefined) missing.mount = mountProblem;
   project.provide('missing', missing);
