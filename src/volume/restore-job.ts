@@ -73,7 +73,8 @@ interface PlannedBlob {
 /** Collects one job. */
 export class JobBuilder {
   readonly packId: string;
-  readonly #blobs = new Map<string, PlannedBlob>();
+  /** By offset in the pack. */
+  readonly #blobs = new Map<number, PlannedBlob>();
   readonly #files: JobFile[] = [];
   #storedBytes = 0;
   #writtenBytes = 0;
@@ -105,10 +106,10 @@ export class JobBuilder {
   }
 
   addUse(id: string, found: FoundBlob, file: number, position: number): void {
-    let blob = this.#blobs.get(id);
+    let blob = this.#blobs.get(found.offset);
     if (!blob) {
       blob = { id, found, uses: [] };
-      this.#blobs.set(id, blob);
+      this.#blobs.set(found.offset, blob);
       this.#storedBytes += found.length;
     }
     blob.uses.push(file, position);

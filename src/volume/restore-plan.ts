@@ -3,7 +3,7 @@
  * What is planned but not yet sent is bounded; a pack that is needed again later gets another job.
  */
 import type { TreeNode } from '../repository/format/tree.ts';
-import type { LoadedIndex } from '../repository/load-index.ts';
+import type { FoundBlob, LoadedIndex } from '../repository/load-index.ts';
 import { JobBuilder, plainLength, type RestoreJob } from './restore-job.ts';
 import type { SplitFiles } from './restore-split.ts';
 
@@ -41,9 +41,23 @@ export class RestorePlan {
 
   /** Throws an Error that names the blob when the index does not know one of the file's blobs. */
   async addFile(folder: Buffer, node: TreeNode): Promise<void> {
-    const { sizeBytes, packId } = this.#measure(node);
-    if (packId !== undefined && sizeBytes <= wholeFileLimitBytes) await this.#addWhole(folder, node, sizeBytes, packId);
-    else await this.#addSplit(folder, node, sizeBytes);
+    const content = node.content ?? [];
+    const [onlyId] = content;
+    if (onlyId !== undefined && content.length === 1) {
+      const found = this.#find(onlyId);
+      await this.#addWhole(folder, node, { sizeBytes: plainLength(found), packId: found.packId }, [found]);
+      return;
+    }
+    const measure = this.#measure(content);
+    const isWhole = measure.packId !== undefined && measure.sizeBytes <= wholeFileLimitBytes;
+    if (isWhole)
+      await this.#addWhole(
+        folder,
+        node,
+        measure,
+        content.map((id) => this.#find(id)),
+      );
+    else await this.#addSplit(folder, node, measure.sizeBytes);
   }
 
   /** Sends what is left. */
@@ -51,10 +65,10 @@ export class RestorePlan {
     for (const builder of [...this.#open.values()]) await this.#send(builder);
   }
 
-  #measure({ content }: TreeNode): Measure {
+  #measure(content: readonly string[]): Measure {
     let sizeBytes = 0;
     let packId: string | undefined = '';
-    for (const id of content ?? []) {
+    for (const id of content) {
       const found = this.#find(id);
       if (packId === '') packId = found.packId;
       else if (packId !== found.packId) packId = undefined;
@@ -63,16 +77,16 @@ export class RestorePlan {
     return { sizeBytes, packId };
   }
 
-  async #addWhole(folder: Buffer, node: TreeNode, sizeBytes: number, packId: string): Promise<void> {
+  async #addWhole(folder: Buffer, node: TreeNode, measure: Measure, blobs: readonly FoundBlob[]): Promise<void> {
+    const { sizeBytes, packId = '' } = measure;
     const builder = this.#builderOf(packId);
     const file = builder.addFile({ folder, node, sizeBytes, isWhole: true, splitNumber: -1 });
     let position = 0;
-    for (const id of node.content ?? []) {
-      const found = this.#find(id);
-      builder.addUse(id, found, file, position);
+    blobs.forEach((found, index) => {
+      builder.addUse(node.content![index]!, found, file, position);
       position += plainLength(found);
-    }
-    this.#openWeight += 1 + (node.content?.length ?? 0);
+    });
+    this.#openWeight += 1 + blobs.length;
     await this.#sendWhatIsFull(builder);
   }
 
@@ -101,7 +115,7 @@ export class RestorePlan {
     splits.allPlanned(splitNumber);
   }
 
-  #find(id: string) {
+  #find(id: string): FoundBlob {
     const found = this.#context.index.find('data', id);
     if (!found) throw new Error(`its blob ${id} is not in the index of the repository`);
     return found;
