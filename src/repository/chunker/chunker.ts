@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { modulo } from './polynomial.ts';
+import { remainder } from '../format/polynomial.ts';
 
 export type ChunkerKind = 'gear-v1' | 'rabin';
 
@@ -116,8 +116,8 @@ export function rabinTables(polynomial: bigint): BigUint64Array {
   const tables = new BigUint64Array(512);
   for (let i = 0; i < 256; i++) {
     const shifted = BigInt(i) << 53n;
-    tables[i] = modulo(shifted, polynomial) | shifted;
-    tables[256 + i] = modulo(BigInt(i) << (8n * 64n), polynomial);
+    tables[i] = remainder(shifted, polynomial) | shifted;
+    tables[256 + i] = remainder(BigInt(i) << (8n * 64n), polynomial);
   }
   return tables;
 }

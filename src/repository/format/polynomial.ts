@@ -37,7 +37,8 @@ function square(polynomial: bigint): bigint {
   return BigInt(`0b${polynomial.toString(2).split('').join('0')}`);
 }
 
-function remainder(dividend: bigint, divisor: bigint): bigint {
+/** The remainder of a division. */
+export function remainder(dividend: bigint, divisor: bigint): bigint {
   const degree = degreeOf(divisor);
   let rest = dividend;
   for (let shift = degreeOf(rest) - degree; shift >= 0; shift = degreeOf(rest) - degree)

@@ -1,7 +1,8 @@
 /** Gear v1: frozen cuts, the definition of docs/chunker.md, and what the rest of the program relies on. */
+import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { gearTable, maxChunkBytes, segmentBytes } from '../../../src/repository/chunker/chunker.ts';
-import { randomPolynomial } from '../../../src/repository/chunker/polynomial.ts';
+import { drawPolynomial } from '../../../src/repository/format/polynomial.ts';
 import { referenceCuts } from './gear-reference.ts';
 import { chunkerOf, cuts, goldenPolynomial, keystream, kib, mib, numbers, text } from './test-data.ts';
 
@@ -49,7 +50,7 @@ test('a long run of zeros inside data is kept out of the chunks around it', () =
 
 test.each([1, 2, 3, 4, 5, 6])('cuts follow the written definition (data %i)', (seed) => {
   const data = mixed(seed);
-  const polynomial = randomPolynomial();
+  const polynomial = drawPolynomial(randomBytes);
   const found = cuts(chunkerOf('gear-v1', polynomial), data);
   expect(found, `polynomial ${polynomial.toString(16)}`).toEqual(referenceCuts(data, polynomial));
 });
@@ -95,7 +96,7 @@ test('bytes that are inserted change only the chunks around them', () => {
 });
 
 test('another polynomial cuts elsewhere', () => {
-  const other = cuts(chunkerOf('gear-v1', randomPolynomial()), random32);
+  const other = cuts(chunkerOf('gear-v1', drawPolynomial(randomBytes)), random32);
   expect(other).not.toEqual(cuts(chunker, random32));
 });
 

@@ -1,7 +1,8 @@
 /** restic's rule: the cut points of real restic (restic format, chunker), whatever the reads. */
+import { randomBytes } from 'node:crypto';
 import { expect, test } from 'vitest';
 import { rabinTables } from '../../../src/repository/chunker/chunker.ts';
-import { randomPolynomial } from '../../../src/repository/chunker/polynomial.ts';
+import { drawPolynomial } from '../../../src/repository/format/polynomial.ts';
 import { chunkerOf, cuts, goldenPolynomial, keystream, kib, mib, numbers } from './test-data.ts';
 
 const chunker = chunkerOf('rabin');
@@ -40,7 +41,7 @@ test.each([8 * mib, 300_000, 16_384, 4097])('reads of up to %i bytes do not chan
 });
 
 test('cuts follow the definition for any polynomial', () => {
-  const polynomial = randomPolynomial();
+  const polynomial = drawPolynomial(randomBytes);
   const data = Buffer.concat([keystream(9 * mib, 3), Buffer.alloc(9 * mib, 7), keystream(3 * mib, 4)]);
   expect(cuts(chunkerOf('rabin', polynomial), data)).toEqual(reference(data, rabinTables(polynomial)));
 });
