@@ -5,12 +5,12 @@ import { tryCommand } from './commands.ts';
 /** Newest first, which is the order to unmount them in. */
 export async function mountsUnder(folder: string): Promise<string[]> {
   const lines = (await readFile('/proc/self/mountinfo', 'utf8')).split('\n').filter(Boolean);
-  const paths = lines.map((line) => unescape(line.split(' ')[4] ?? ''));
+  const paths = lines.map((line) => unescapePath(line.split(' ')[4] ?? ''));
   return paths.filter((path) => path.startsWith(`${folder}/`)).reverse();
 }
 
 /** The kernel writes blanks and backslashes as three octal digits. */
-function unescape(path: string): string {
+function unescapePath(path: string): string {
   return path.replace(/\\(\d{3})/g, (_, digits: string) => String.fromCharCode(Number.parseInt(digits, 8)));
 }
 

@@ -7,6 +7,7 @@ const listFile = join(import.meta.dirname, 'debian-packages.txt');
 
 export async function ensurePackages(progress: (line: string) => void): Promise<void> {
   const wanted = parseList(await readFile(listFile, 'utf8'));
+  // biome-ignore lint/suspicious/noTemplateCurlyInString: dpkg's own placeholders
   const known = await runCommand('dpkg-query', ['-W', '-f', '${Package} ${db:Status-Status}\n']);
   const installed = new Set(
     known

@@ -59,7 +59,8 @@ async function startSidecars(layout: ClusterLayout, bin: BinaryPaths): Promise<M
   const groups = '--feature-gates=CSIVolumeGroupSnapshot=true';
   // Owner level -1: the capacity objects belong to no pod, because the provisioner is none.
   const capacity = ['--enable-capacity', '--capacity-ownerref-level=-1', '--capacity-poll-interval=10s'];
-  const topology = ['--feature-gates=Topology=true', '--strict-topology=false', '--immediate-topology=true'];
+  // Strict: for a pod that waits for its volume the driver is asked for the zone of that pod's node and no other.
+  const topology = ['--feature-gates=Topology=true', '--strict-topology=true', '--immediate-topology=true'];
   const commands: Record<string, [string, ...string[]]> = {
     'csi-provisioner': [
       bin['csi-provisioner'],
