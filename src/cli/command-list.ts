@@ -15,13 +15,13 @@ export interface CommandEntry {
 export const commandList: readonly CommandEntry[] = [
   {
     name: 'backup',
-    summary: 'Back up a folder.',
+    summary: 'Back up claims of a cluster, or a folder.',
     group: 'Backups:',
     load: async () => (await import('./commands/backup.ts')).backupCommand,
   },
   {
     name: 'restore',
-    summary: 'Restore a backup.',
+    summary: 'Restore a backup into a claim or a folder.',
     group: 'Backups:',
     load: async () => (await import('./commands/restore.ts')).restoreCommand,
   },

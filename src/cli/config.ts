@@ -23,6 +23,8 @@ export interface Settings {
   readonly verbose: boolean;
   readonly kubeconfig: string | undefined;
   readonly kubeContext: string | undefined;
+  /** The image that movers run, where no flag names one. */
+  readonly moverImage: string | undefined;
   /** Whole environment, for credentials of the store (as the AWS SDK names them) and nothing else. */
   readonly env: Environment;
   readonly passwordSource: PasswordSource;
@@ -41,6 +43,7 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     verbose: options.verbose ?? false,
     kubeconfig: options.kubeconfig,
     kubeContext: options.context,
+    moverImage: filled(env, 'HOLDFAST_MOVER_IMAGE'),
     env,
     passwordSource: passwordSource(options.passwordFile, env),
   };
@@ -62,6 +65,15 @@ export async function readPassword(settings: Settings): Promise<string> {
   const password = await passwordFrom(settings.passwordSource, settings.env);
   if (password === '') throw new HoldfastError('PASSWORD_MISSING');
   return password;
+}
+
+const storeVariables = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_REGION'];
+
+/** Password and store credentials, as a mover in a pod finds them in its environment. */
+export async function readCredentials(settings: Settings): Promise<Readonly<Record<string, string>>> {
+  const found = storeVariables.map((name): [string, string] => [name, filled(settings.env, name) ?? '']);
+  const known = found.filter(([, value]) => value !== '');
+  return { ...Object.fromEntries(known), HOLDFAST_PASSWORD: await readPassword(settings) };
 }
 
 /** Colours where a person looks at a terminal and has not asked for none (https://no-color.org). */

@@ -4,15 +4,17 @@ import { resolve } from 'node:path';
 import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
 import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
+import { claimBackupOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, text, texts } from '../command.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
 import { createProgress } from '../progress.ts';
 
 const options = {
-  dir: text('--dir <path>', 'the folder to back up'),
-  tag: texts('--tag <tag[,tag…]>', 'tag of the backup'),
-  host: text('--host <name>', 'host that the backup is of (default: the name of this machine)'),
+  dir: text('--dir <path>', 'back up this folder, instead of claims'),
+  tag: texts('--tag <tag[,tag…]>', 'with --dir: tag of the backup'),
+  host: text('--host <name>', 'with --dir: host that the backup is of (default: the name of this machine)'),
+  ...claimBackupOptions,
 };
 
 interface FolderRequest {
@@ -22,21 +24,31 @@ interface FolderRequest {
 }
 
 export const backupCommand = defineCommand({
-  description: 'Only what is new or changed since the last backup of the same folder is read and stored.',
+  description:
+    'A claim is cut by a CSI snapshot while its pods go on, and moved by a Job in its namespace. ' +
+    'Only what is new or changed since the last backup of the same claim or folder is stored.',
+  arguments: [{ name: '[claims...]', help: 'claims to back up, as NAMESPACE/CLAIM' }],
   options,
   examples: [
+    ['holdfast backup shop/data --repository-secret holdfast', 'a claim'],
     ['holdfast backup --dir /var/lib/shop', 'a folder'],
     ['holdfast backup --dir ~/photos --tag holiday --tag 2026', 'with tags'],
     ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
   ],
   exitCodes: [3, 10, 11, 12],
-  run: async ({ dir, tag, host = hostname() }, _, context) => {
-    if (dir === undefined)
-      throw new HoldfastError('USAGE', { problem: 'Nothing to back up was named: give --dir PATH' });
-    await backUpFolder(
-      { dir, host, tags: tag.flatMap((list) => list.split(',')).filter((one) => one !== '') },
-      context,
-    );
+  run: async (given, claims, context) => {
+    const { dir, tag, host = hostname() } = given;
+    if ((dir === undefined) === (claims.length === 0)) {
+      const problem = dir === undefined ? 'Nothing to back up was named: give' : 'Give either claims or a folder:';
+      throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM or --dir PATH` });
+    }
+    if (dir === undefined) {
+      const { backUpClaims } = await import('../claim-backup.ts');
+      await backUpClaims(claims, given, context);
+      return;
+    }
+    const tags = tag.flatMap((list) => list.split(',')).filter((one) => one !== '');
+    await backUpFolder({ dir, host, tags }, context);
   },
 });
 

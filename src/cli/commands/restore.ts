@@ -3,7 +3,8 @@ import { HoldfastError } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
 import { findSnapshot, type SnapshotFilter } from '../../repository/snapshots.ts';
 import { type RestoreProgress, type RestoreSummary, restoreFolder } from '../../volume/restore.ts';
-import { type CommandContext, defineCommand, flag, text } from '../command.ts';
+import { claimRestoreOptions } from '../claim-options.ts';
+import { type CommandContext, defineCommand, flag, longName, type OptionValues, text } from '../command.ts';
 import { type BackupEntry, describeBackup, isIncomplete, subjectOf } from '../describe-backup.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatTime, type Output, shortId } from '../output.ts';
@@ -11,8 +12,9 @@ import { createProgress, formatBar } from '../progress.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
 
 const options = {
-  dir: text('--dir <path>', 'restore into this folder, which is made if needed'),
+  dir: text('--dir <path>', 'restore into this folder, which is made if needed, instead of a claim'),
   overwrite: flag('--overwrite', 'with --dir: the folder may have content; files of the same name are replaced'),
+  ...claimRestoreOptions,
   ...filterOptions,
 };
 
@@ -25,23 +27,37 @@ interface FolderRequest {
 
 export const restoreCommand = defineCommand({
   description:
-    'The content of the backup lies directly in the folder, with owners, modes, times, links and attributes.',
+    'A backup of a claim comes back as a claim with its volume: in its zone, with its size, class and reclaim policy, ' +
+    'unless told otherwise. With --dir any backup comes back as files, with owners, modes, times and links.',
   arguments: [{ name: '<backup>', help: 'id of a backup, the beginning of one, or latest' }],
   options,
   examples: [
+    ['holdfast restore 1f2e3d4c --plan', 'what would be made, where and why'],
+    ['holdfast restore 1f2e3d4c --to staging/data --zone eu-1b', 'a claim under another name, in another zone'],
     ['holdfast restore latest --dir /tmp/shop', 'the newest backup, into a new folder'],
     ['holdfast restore 1f2e3d4c --dir /var/lib/shop --overwrite', 'a certain one, over what is there'],
     ['holdfast restore latest --path /var/lib/shop --dir /tmp/shop', 'the newest backup of a certain folder'],
   ],
   exitCodes: [10, 11, 12],
   run: async (given, [name = ''], context) => {
+    const filter = filterFrom(given);
     if (given.dir === undefined) {
-      throw new HoldfastError('USAGE', { problem: 'No place to restore to was named: give --dir PATH' });
+      const { restoreToClaim } = await import('../claim-restore.ts');
+      await restoreToClaim({ name, filter, options: given }, context);
+      return;
     }
-    const target = resolve(given.dir);
-    await restoreIntoFolder({ name, target, overwrite: given.overwrite, filter: filterFrom(given) }, context);
+    refuseClaimOptions(given);
+    await restoreIntoFolder({ name, target: resolve(given.dir), overwrite: given.overwrite, filter }, context);
   },
 });
+
+/** `--dir` with an option that only a claim has would leave a wish unheard. */
+function refuseClaimOptions(given: OptionValues<typeof options>): void {
+  const unheard = ['to', 'zone', 'storageClass', 'size', 'createNamespace', 'plan'] as const;
+  const first = unheard.find((name) => given[name] !== undefined && given[name] !== false);
+  if (first === undefined) return;
+  throw new HoldfastError('USAGE', { problem: `${longName(options[first].flags)} is for claims, not for --dir` });
+}
 
 async function restoreIntoFolder(request: FolderRequest, context: CommandContext): Promise<void> {
   const { output, settings } = context;

@@ -1,0 +1,51 @@
+/**
+ * The options of commands that work on claims. They stand apart from the work, so that `--dir` loads nothing of a cluster.
+ */
+import { HoldfastError } from '../base/errors.ts';
+import { parseSize } from '../base/units.ts';
+import { flag, type OptionValues, parsed, text, texts } from './command.ts';
+
+export const moverOptions = {
+  moverImage: text('--mover-image <image>', "image of the mover's pod (default: $HOLDFAST_MOVER_IMAGE)"),
+  imagePullSecret: texts('--image-pull-secret <name>', 'Secret with which the image is pulled'),
+  repositorySecret: text(
+    '--repository-secret <name>',
+    "Secret in the claim's namespace with HOLDFAST_PASSWORD and AWS_… as keys",
+  ),
+  sendCredentials: flag(
+    '--send-credentials',
+    'put the password and S3 credentials of this environment into a Secret for the time of the run',
+  ),
+};
+export type MoverOptionValues = OptionValues<typeof moverOptions>;
+
+export const claimBackupOptions = {
+  snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
+  clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
+  clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
+  keepOnFailure: flag('--keep-on-failure', 'leave snapshot, temporary claim and Job of a failed run for a look'),
+  ...moverOptions,
+};
+export type ClaimBackupOptionValues = OptionValues<typeof claimBackupOptions>;
+
+export const claimRestoreOptions = {
+  to: parsed('--to <namespace/claim>', 'the claim to make (default: as it was)', parseClaim),
+  zone: text('--zone <zone>', 'where its volume is to be: a zone, or any (default: as it was)'),
+  storageClass: text('--storage-class <name>', 'storage class of the new volume (default: as it was)'),
+  size: parsed('--size <size>', 'size of the new volume, as 20Gi (default: as it was)', parseSize),
+  createNamespace: flag('--create-namespace', 'make the namespace if it does not exist'),
+  allowIncomplete: flag('--allow-incomplete', 'also restore a backup in which files are missing'),
+  plan: flag('--plan', 'show what would be made, where and why, and make nothing'),
+  clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
+  ...moverOptions,
+};
+export type ClaimRestoreOptionValues = OptionValues<typeof claimRestoreOptions>;
+
+/** `shop/data` → namespace and name. */
+export function parseClaim(given: string): { readonly namespace: string; readonly name: string } {
+  const [namespace = '', name = '', ...rest] = given.split('/');
+  if (namespace === '' || name === '' || rest.length > 0) {
+    throw new HoldfastError('USAGE', { problem: `"${given}" is no claim: expected NAMESPACE/CLAIM` });
+  }
+  return { namespace, name };
+}

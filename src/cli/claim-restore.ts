@@ -1,0 +1,99 @@
+/**
+ * `holdfast restore BACKUP` into a claim of a cluster: plan, show, do.
+ */
+import { HoldfastError } from '../base/errors.ts';
+import type { Cluster } from '../cluster/client.ts';
+import { connect, readClusterUid } from '../cluster/connect.ts';
+import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
+import { describePlan } from '../restore/describe-plan.ts';
+import type { RestoreWishes } from '../restore/facts.ts';
+import { backupFactsOf, gatherFacts } from '../restore/gather-facts.ts';
+import { planRestore, type RestorePlan } from '../restore/plan.ts';
+import { readRecipe } from '../restore/read-recipe.ts';
+import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
+import type { ClaimRestoreOptionValues } from './claim-options.ts';
+import type { CommandContext } from './command.ts';
+import { moverSettings, repositoryAccess } from './mover-access.ts';
+import { withRepository } from './open-repository.ts';
+import { formatAmount, type Output } from './output.ts';
+
+interface Request {
+  readonly name: string;
+  readonly filter: SnapshotFilter;
+  readonly options: ClaimRestoreOptionValues;
+}
+
+export async function restoreToClaim(request: Request, context: CommandContext): Promise<void> {
+  const { settings, output, signal } = context;
+  const { options } = request;
+  const cluster = await connect({ kubeconfig: settings.kubeconfig, context: settings.kubeContext });
+  try {
+    const plan = await makePlan(cluster, request, context);
+    if (options.plan) {
+      if (output.json) output.value(plan);
+      else for (const line of describePlan(plan)) output.line(line);
+      return;
+    }
+    for (const line of describePlan(plan)) output.note(line);
+    const result = await restoreClaim(cluster, {
+      plan,
+      repository: await repositoryAccess(options, context),
+      settings: moverSettings(options, context),
+      clusterUid: await clusterUidOf(cluster, options),
+      onEvent: ({ step, message }) => output.note(`${step}: ${message}`),
+      signal,
+    });
+    report(plan, result, output);
+  } finally {
+    cluster.close();
+  }
+}
+
+async function makePlan(cluster: Cluster, request: Request, context: CommandContext): Promise<RestorePlan> {
+  const { signal, output } = context;
+  const wishes = wishesFrom(request.options);
+  const planning = await withRepository(context, async (repository) => {
+    const snapshot = await findSnapshot(repository, request.name, request.filter);
+    const backup = backupFactsOf(snapshot);
+    const recipe = await readRecipe(repository, snapshot);
+    if (recipe === null) throw new HoldfastError('BACKUP_HAS_NO_RECIPE', { backup: backup.id.slice(0, 8) });
+    const facts = await gatherFacts(cluster, { backupId: backup.id, recipe, wishes, signal });
+    return planRestore({ backup, recipe, facts, wishes });
+  });
+  if (planning.plan !== null) return planning.plan;
+  const [first, ...others] = planning.refusals;
+  for (const refusal of others) output.problem(`also: ${refusal.message} ${refusal.hint}`, refusal.toJSON());
+  throw first;
+}
+
+function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
+  const { to, zone, storageClass, size, createNamespace, allowIncomplete } = options;
+  return {
+    createNamespace,
+    allowIncomplete,
+    ...(to === undefined ? {} : to),
+    ...(zone === undefined ? {} : { zone }),
+    ...(storageClass === undefined ? {} : { storageClass }),
+    ...(size === undefined ? {} : { sizeBytes: size }),
+  };
+}
+
+async function clusterUidOf(cluster: Cluster, { clusterUid }: { readonly clusterUid: string | undefined }) {
+  const uid = clusterUid ?? (await readClusterUid(cluster));
+  if (uid !== undefined) return uid;
+  const reason = 'its UID stands for the cluster; give it with --cluster-uid instead';
+  throw new HoldfastError('CLUSTER_DENIED', { verb: 'get', resource: 'the namespace kube-system', reason });
+}
+
+function report(plan: RestorePlan, result: RestoreResult, output: Output): void {
+  if (output.json) {
+    output.value({ type: 'summary', backupId: plan.backup.id, ...result });
+    return;
+  }
+  const { claim, volume, places, storageClass, reclaimPolicy, files } = result;
+  output.line(`restored backup ${output.bold(plan.backup.id.slice(0, 8))} into ${output.bold(claim)}`);
+  output.line(`  volume  ${volume}, class ${storageClass}, ${plan.claim.spec.resources.requests.storage}`);
+  output.line(`  place   ${places.length === 0 ? 'anywhere' : places.join(', ')}`);
+  output.line(`  policy  ${reclaimPolicy}`);
+  output.line(`  content ${formatAmount(files, 'file')}`);
+}
