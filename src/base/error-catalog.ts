@@ -256,7 +256,7 @@ export const catalog = {
     hint: 'Choose one of those with --zone, or any with --zone any.',
   },
   TARGET_TOO_SMALL: {
-    message: 'The backup holds {used} bytes, the planned volume only {size}.',
+    message: 'The data needs about {needed} with its file system, the planned volume has only {size}.',
     hint: 'Give a larger --size.',
   },
   VOLUME_MISPLACED: {

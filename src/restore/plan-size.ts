@@ -1,5 +1,6 @@
 /** How large the volume of a restored claim is made (R7.6). Pure. */
 import { HoldfastError } from '../base/errors.ts';
+import { formatSize } from '../base/units.ts';
 import type { Recipe } from '../manifest/recipe.ts';
 import type { BackupFacts, RestoreWishes } from './facts.ts';
 
@@ -16,7 +17,13 @@ export function planSize(recipe: Recipe, backup: BackupFacts, wishes: RestoreWis
   const recorded = recordedBytes(recipe).bytes;
   // A volume as large as the old one held this data already; only a smaller one has to prove its room.
   if (wishes.sizeBytes < recorded && wishes.sizeBytes < neededBytes(usedBytes)) {
-    return new HoldfastError('TARGET_TOO_SMALL', { used: usedBytes, size: wishes.sizeBytes });
+    const neededNowBytes = neededBytes(usedBytes);
+    return new HoldfastError('TARGET_TOO_SMALL', {
+      needed: formatSize(neededNowBytes),
+      size: formatSize(wishes.sizeBytes),
+      neededBytes: neededNowBytes,
+      sizeBytes: wishes.sizeBytes,
+    });
   }
   return { bytes: wishes.sizeBytes, reason: 'chosen' };
 }

@@ -61,7 +61,7 @@ test('a volume that held more than its size said gets room for what there is', (
 test('a smaller volume than the data needs is refused with both numbers', () => {
   const refusal = sizing({ requestedBytes: 900, provisionedBytes: 900 }, { usedMiB: 100, wishMiB: 100 });
   expect(isHoldfastError(refusal, 'TARGET_TOO_SMALL')).toBe(true);
-  expect(refusal).toMatchObject({ context: { used: 100 * mebibyte, size: 100 * mebibyte } });
+  expect(refusal).toMatchObject({ context: { needed: '126.0 MiB', size: '100.0 MiB' } });
 });
 
 test('what the mover saw in use counts, not what was stored', () => {
