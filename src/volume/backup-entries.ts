@@ -6,7 +6,7 @@ import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync 
 import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import { goNameJson } from '../repository/format/go-json.ts';
-import { decodeTree, encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
+import { encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
 import {
   type EntriesJob,
   type EntriesResult,
@@ -16,7 +16,7 @@ import {
   noCounts,
 } from './backup-jobs.ts';
 import type { ChunkWriter, WrittenContent } from './chunk-writer.ts';
-import { everyContentId, findNode, objectEnd, sameHead } from './parent-tree.ts';
+import { everyContentId, findNode, nodeAt, sameHead } from './parent-tree.ts';
 import { type EntryAttributes, readAttributes } from './read-attributes.ts';
 
 /** Files above this size become jobs of their own. */
@@ -155,11 +155,9 @@ export class EntriesBatch {
     if (start < 0) return undefined;
     const end = headLength > 0 ? sameHead(parent, start, this.#head, headLength) : -1;
     if (end >= 0) return this.#same(start, end);
-    const nodeEnd = objectEnd(parent, start);
-    if (nodeEnd < 0) return undefined;
-    this.#cursor = nodeEnd + 1;
-    const [node] = decodeTree(Buffer.from(`{"nodes":[${parent.toString('utf8', start, nodeEnd)}]}`));
-    return node && { node };
+    const found = nodeAt(parent, start);
+    if (found) this.#cursor = found.end + 1;
+    return found && { node: found.node };
   }
 
   #same(start: number, end: number): Known {

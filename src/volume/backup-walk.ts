@@ -3,14 +3,12 @@
  * answers together as trees, children before parents. The walk runs ahead of the workers by a bounded number of jobs.
  */
 import { hash } from 'node:crypto';
-import { readdirSync } from 'node:fs';
 import { Semaphore } from '../base/concurrency.ts';
 import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import type { BlobReader } from '../repository/blob-reader.ts';
 import { segmentBytes } from '../repository/chunker/chunker.ts';
-import { goNameJson } from '../repository/format/go-json.ts';
-import { decodeTree, encodeNodeHead } from '../repository/format/tree.ts';
+import { encodeNodeHead } from '../repository/format/tree.ts';
 import {
   addCounts,
   type EntriesResult,
@@ -21,7 +19,9 @@ import {
   type SegmentResult,
 } from './backup-jobs.ts';
 import { type BackupWorkers, JobFailure } from './backup-workers.ts';
-import { findNode, objectEnd } from './parent-tree.ts';
+import { emptyListing, type Listing, listFolder } from './folder-listing.ts';
+import { NewestFirstGate } from './newest-first-gate.ts';
+import { startOf, subtreeOf } from './parent-tree.ts';
 import type { EntryAttributes } from './read-attributes.ts';
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
@@ -44,11 +44,6 @@ export interface FolderCounts {
   new: number;
   changed: number;
   unmodified: number;
-}
-
-interface Listing {
-  readonly names: string[];
-  readonly folders: Set<string>;
 }
 
 /** A batch whose large files are being read. */
@@ -79,7 +74,7 @@ export class FolderWalk {
   async folder(path: string, parentTree: string | undefined): Promise<string> {
     await this.#gate.enter();
     let parent: Buffer | undefined;
-    let listing: Listing = { names: [], folders: new Set() };
+    let listing = emptyListing;
     let batches: Promise<Batch>[];
     try {
       listing = this.#list(path);
@@ -122,7 +117,7 @@ export class FolderWalk {
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') this.counts.vanished++;
       else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: messageOf(error) });
-      return { names: [], folders: new Set() };
+      return emptyListing;
     }
   }
 
@@ -141,7 +136,7 @@ export class FolderWalk {
   }
 
   /** Starts the jobs of a folder; returns once all are under way. */
-  async #handOut(folder: string, names: string[], parent: Buffer | undefined): Promise<Promise<Batch>[]> {
+  async #handOut(folder: string, names: readonly string[], parent: Buffer | undefined): Promise<Promise<Batch>[]> {
     const batches: Promise<Batch>[] = [];
     let from = 0;
     for (let start = 0; start < names.length; start += entriesPerJob) {
@@ -243,32 +238,6 @@ export class FolderWalk {
   }
 }
 
-/** Names in tree order: ascending bytes, which as latin1 is ascending code units. */
-export function listFolder(path: string): Listing {
-  const entries = readdirSync(Buffer.from(path, 'latin1'), { encoding: 'latin1', withFileTypes: true });
-  const names = entries.map((entry) => entry.name).sort(byCodeUnits);
-  return { names, folders: new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)) };
-}
-
-function byCodeUnits(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
-}
-
-/** Where the part of the parent tree begins that may hold `name` and what follows it. */
-function startOf(parent: Buffer, name: string, from: number): number {
-  const at = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), from);
-  return at < 0 ? parent.length : at;
-}
-
-/** The tree id of a folder in its parent tree. */
-export function subtreeOf(parent: Buffer, name: string): string | undefined {
-  const start = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), 0);
-  const end = start < 0 ? -1 : objectEnd(parent, start);
-  if (end < 0) return undefined;
-  const [node] = decodeTree(Buffer.from(`{"nodes":[${parent.toString('utf8', start, end)}]}`));
-  return node?.subtree;
-}
-
 /** A message between threads turns Buffers into bare Uint8Arrays. */
 function asBuffers(attributes: EntryAttributes): EntryAttributes {
   const { name, extendedAttributes } = attributes;
@@ -283,28 +252,4 @@ function asBuffers(attributes: EntryAttributes): EntryAttributes {
 function handled<T>(promise: Promise<T>): Promise<T> {
   promise.catch(() => undefined);
   return promise;
-}
-
-/** Lets a few in at a time and the newest first, so that the walk goes deep before it goes wide. */
-class NewestFirstGate {
-  #free: number;
-  readonly #waiting: (() => void)[] = [];
-
-  constructor(limit: number) {
-    this.#free = limit;
-  }
-
-  enter(): Promise<void> {
-    if (this.#free > 0) {
-      this.#free--;
-      return Promise.resolve();
-    }
-    return new Promise((resolve) => this.#waiting.push(resolve));
-  }
-
-  leave(): void {
-    const next = this.#waiting.pop();
-    if (next) next();
-    else this.#free++;
-  }
 }

@@ -3,13 +3,8 @@
  * bytes, so comparing bytes decides nearly all; what differs is parsed, node by node. The bytes may be of any tool:
  * a form in which nothing is found only means that the files are read again.
  */
-
-/** Bytes [start, end) of a tree blob; names in it ascend. */
-export interface TreeSlice {
-  readonly bytes: Uint8Array;
-  readonly start: number;
-  readonly end: number;
-}
+import { goNameJson } from '../repository/format/go-json.ts';
+import { decodeTree, type TreeNode } from '../repository/format/tree.ts';
 
 const quote = 0x22;
 const backslash = 0x5c;
@@ -63,4 +58,24 @@ export function everyContentId(bytes: Buffer, start: number, end: number, visit:
     at = bytes.indexOf(quote, at + 66);
   }
   return true;
+}
+
+/** Where the part of the parent tree begins that may hold `name` and what follows it. */
+export function startOf(parent: Buffer, name: string, from: number): number {
+  const at = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), from);
+  return at < 0 ? parent.length : at;
+}
+
+/** The tree id of a folder in its parent tree. */
+export function subtreeOf(parent: Buffer, name: string): string | undefined {
+  const start = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), 0);
+  return start < 0 ? undefined : nodeAt(parent, start)?.node.subtree;
+}
+
+/** The node that starts at `start`, parsed, and where it ends; undefined if it is cut off. */
+export function nodeAt(bytes: Buffer, start: number): { node: TreeNode; end: number } | undefined {
+  const end = objectEnd(bytes, start);
+  if (end < 0) return undefined;
+  const [node] = decodeTree(Buffer.from(`{"nodes":[${bytes.toString('utf8', start, end)}]}`));
+  return node && { node, end };
 }
