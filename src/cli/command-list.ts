@@ -44,23 +44,16 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/init.ts')).initCommand,
   },
   {
-    name: 'mover backup',
-    summary: 'Back up the volume of a pod.',
-    group: 'Inside a cluster:',
-    hidden: true,
-    load: async () => (await import('./commands/mover.ts')).moverBackupCommand,
-  },
-  {
-    name: 'mover restore',
-    summary: 'Restore into the volume of a pod.',
-    group: 'Inside a cluster:',
-    hidden: true,
-    load: async () => (await import('./commands/mover.ts')).moverRestoreCommand,
-  },
-  {
     name: 'unlock',
     summary: 'Remove locks that crashed programs left behind.',
     group: 'Repository:',
     load: async () => (await import('./commands/unlock.ts')).unlockCommand,
+  },
+  {
+    name: 'mover',
+    summary: "Move one volume's data: the process in a mover's pod.",
+    group: 'In a cluster:',
+    hidden: true,
+    load: async () => (await import('./commands/mover.ts')).moverCommand,
   },
 ];

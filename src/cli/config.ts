@@ -25,7 +25,9 @@ export interface Settings {
   readonly kubeContext: string | undefined;
   /** The image that movers run, where no flag names one. */
   readonly moverImage: string | undefined;
-  /** Whole environment, for credentials of the store (as the AWS SDK names them) and nothing else. */
+  /** In a mover's pod: where it leaves its answer. */
+  readonly moverAnswerFile: string | undefined;
+  /** Whole environment, for credentials of the store (as the AWS SDK names them) and for a mover's job. */
   readonly env: Environment;
   readonly passwordSource: PasswordSource;
 }
@@ -44,6 +46,7 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     kubeconfig: options.kubeconfig,
     kubeContext: options.context,
     moverImage: filled(env, 'HOLDFAST_MOVER_IMAGE'),
+    moverAnswerFile: filled(env, 'HOLDFAST_ANSWER_FILE'),
     env,
     passwordSource: passwordSource(options.passwordFile, env),
   };

@@ -1,24 +1,22 @@
-import type { MoverJob } from '../../base/mover-protocol.ts';
-import { type Command, defineCommand } from '../command.ts';
+import { HoldfastError } from '../../base/errors.ts';
+import { jsonLog } from '../../base/log.ts';
+import { runMover } from '../../volume/mover.ts';
+import { defineCommand } from '../command.ts';
 
-export const moverBackupCommand = moverCommand('backup', 'Reads the volume that is mounted into a repository.');
-export const moverRestoreCommand = moverCommand('restore', 'Writes a backup into the volume that is mounted.');
-
-/** What the Jobs run that Holdfast makes; everything it needs is in the environment of its pod. */
-function moverCommand(kind: MoverJob['kind'], description: string): Command {
-  return defineCommand({
-    description: `${description} Holdfast starts this in pods of its own; its job is in HOLDFAST_JOB_FILE.`,
-    options: {},
-    examples: [[`HOLDFAST_JOB_FILE=/etc/holdfast/job/job.json holdfast mover ${kind}`, 'as a Job starts it']],
-    exitCodes: [3, 10, 11, 12],
-    run: async (_options, _args, { settings, signal, endWith }) => {
-      const [{ runMover }, { jsonLog }] = await Promise.all([
-        import('../../volume/mover.ts'),
-        import('../../base/log.ts'),
-      ]);
-      const log = await jsonLog(process.stdout);
-      const { env } = settings;
-      endWith(await runMover(kind, { env, log, signal, answerFile: env.HOLDFAST_ANSWER_FILE }));
-    },
-  });
-}
+export const moverCommand = defineCommand({
+  description:
+    "Runs in the pod of a Job that a backup or restore made, never by hand: its job is in HOLDFAST_JOB_FILE, the pod's " +
+    'volume is what it reads or writes, and its answer is left in HOLDFAST_ANSWER_FILE.',
+  arguments: [{ name: '<kind>', help: 'backup or restore' }],
+  options: {},
+  examples: [['holdfast mover backup', 'as the Job of a backup does']],
+  exitCodes: [3, 10, 11, 12],
+  run: async (_, [kind], { settings, output, signal, endWith }) => {
+    if (kind !== 'backup' && kind !== 'restore') {
+      throw new HoldfastError('USAGE', { problem: `A mover does a backup or a restore, not "${kind}"` });
+    }
+    const log = await jsonLog(output.stdout, { level: settings.verbose ? 'debug' : 'info' });
+    const answerFile = settings.moverAnswerFile;
+    endWith(await runMover(kind, { env: settings.env, log, signal, answerFile }));
+  },
+});
