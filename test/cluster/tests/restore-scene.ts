@@ -166,21 +166,26 @@ export function optionsFor(scene: Scene, plan: RestorePlan): RestoreOptions {
   };
 }
 
-/** Runs a pod on the claim and returns its log: the description of the volume as the pod sees it, and its node's zone. */
+/** The volume of a claim as a pod sees it, and the zone of the node where that pod ran. */
 export async function readByPod(
   scene: Scene,
   namespace: string,
   claim: string,
 ): Promise<{ tree: string; zone: string }> {
-  const { cluster, state } = scene;
-  const name = `reader-${randomBytes(3).toString('hex')}`;
-  const container = {
-    name: 'reader',
-    image: state.busyboxImage,
-    imagePullPolicy: 'IfNotPresent',
-    command: ['sh', '-ec', describeScript, 'sh', '/data'],
-    volumeMounts: [{ name: 'data', mountPath: '/data' }],
-  };
+  const { log, node } = await runPod(scene, namespace, claim, ['sh', '-ec', describeScript, 'sh', '/data']);
+  return { tree: log.trim(), zone: node.replace('node-', '') };
+}
+
+/** Runs a command in a pod with the claim at /data, and removes the pod. */
+export async function runPod(
+  { cluster, state }: Scene,
+  namespace: string,
+  claimName: string,
+  command: readonly string[],
+): Promise<{ log: string; node: string }> {
+  const name = `visitor-${randomBytes(3).toString('hex')}`;
+  const volumeMounts = [{ name: 'data', mountPath: '/data' }];
+  const image = { image: state.busyboxImage, imagePullPolicy: 'IfNotPresent' };
   const ref = { resource: POD, namespace, name };
   await cluster.create({
     apiVersion: 'v1',
@@ -190,14 +195,14 @@ export async function readByPod(
       restartPolicy: 'Never',
       automountServiceAccountToken: false,
       terminationGracePeriodSeconds: 0,
-      containers: [container],
-      volumes: [{ name: 'data', persistentVolumeClaim: { claimName: claim } }],
+      containers: [{ name: 'visitor', ...image, command, volumeMounts }],
+      volumes: [{ name: 'data', persistentVolumeClaim: { claimName } }],
     },
   });
   const pod = await cluster.waitFor(ref, ended, { timeoutMs: 120_000, what: `pod ${name} to end` });
-  const tree = await cluster.logs(namespace, name, { tailLines: 10_000 });
+  const log = await cluster.logs(namespace, name, { tailLines: 10_000 });
   await cluster.remove(ref, { uid: pod.metadata.uid, graceSeconds: 0 });
-  return { tree: tree.trim(), zone: (textAt(pod, 'spec', 'nodeName') ?? '').replace('node-', '') };
+  return { log, node: textAt(pod, 'spec', 'nodeName') ?? '' };
 }
 
 function ended(pod: KubeObject | undefined): KubeObject | undefined {
