@@ -1,6 +1,7 @@
 /** The S3 client of the AWS SDK, set up for long runs. Loaded only by repositories on S3: it costs 0.3 s and 40 MiB. */
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 
+import { HoldfastError } from '../base/errors.ts';
 import { createReadHandler } from './s3-read-handler.ts';
 
 export interface S3Options {
@@ -21,7 +22,7 @@ export interface S3Connection {
   close(): void;
 }
 
-export async function connectS3(endpoint: string, options: S3Options): Promise<S3Connection> {
+export async function connectS3(place: { url: string; endpoint: string }, options: S3Options): Promise<S3Connection> {
   const [sdk, { NodeHttpHandler }, http, https] = await Promise.all([
     import('@aws-sdk/client-s3'),
     import('@smithy/node-http-handler'),
@@ -44,8 +45,8 @@ export async function connectS3(endpoint: string, options: S3Options): Promise<S
     logger: { debug: silent, info: silent, warn: silent, error: silent },
   });
   const client = new sdk.S3Client({
-    ...addressOf(endpoint, options.env ?? {}),
-    ...credentialsOf(options.env ?? {}),
+    ...addressOf(place.endpoint, options.env ?? {}),
+    ...credentialsOf(place.url, options.env ?? {}),
     // One more for a connection that was closed while idle; patience, with longer pauses, is the retrying store's.
     maxAttempts: 2,
     // Else every larger upload opens a connection of its own, and waits where a server knows no 100-continue.
@@ -73,12 +74,17 @@ function addressOf(endpoint: string, env: Readonly<Record<string, string | undef
 }
 
 /** Keys from the variables given; else the SDK looks where it always does (profiles, web identity, instance roles). */
-function credentialsOf(env: Readonly<Record<string, string | undefined>>): S3ClientConfig {
+function credentialsOf(url: string, env: Readonly<Record<string, string | undefined>>): S3ClientConfig {
   const {
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
     AWS_SESSION_TOKEN: sessionToken,
   } = env;
   if (!accessKeyId || !secretAccessKey) return {};
+  // As from a Secret that was made of a file with a line break at its end; headers cannot carry it.
+  if (/\s/.test(accessKeyId) || /\s/.test(secretAccessKey)) {
+    const reason = 'AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY has a space or a line break in it';
+    throw new HoldfastError('STORE_DENIED', { url, operation: 'signing in', reason });
+  }
   return { credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) } };
 }

@@ -32,9 +32,9 @@ const regionNames = new Set([
   'IllegalLocationConstraintException',
 ]);
 
-/** The HoldfastError for whatever a request ended with. `at.operation` reads like 'reading pack 12ab…'. */
-export function s3Error(error: unknown, at: { url: string; operation: string; name: string }): HoldfastError {
-  if (isHoldfastError(error)) return error;
+/** The HoldfastError for whatever a request ended with; bugs stay what they are. `at.operation` reads like 'reading pack 12ab…'. */
+export function s3Error(error: unknown, at: { url: string; operation: string; name: string }): unknown {
+  if (isHoldfastError(error) || isBug(error)) return error;
   const { url, operation, name } = at;
   const failure = failureOf(error);
   const reason = reasonOf(error, failure);
@@ -59,6 +59,12 @@ export function s3Error(error: unknown, at: { url: string; operation: string; na
   }
   if (failure.name === 'NoSuchBucket') return new HoldfastError('STORE_MISSING', { url, reason }, cause);
   return new HoldfastError('STORE_FAILED', { url, operation, reason }, cause);
+}
+
+/** Thrown by the program itself, not for an answer: those carry what they know of it. */
+function isBug(error: unknown): boolean {
+  const isProgrammers = error instanceof TypeError || error instanceof RangeError || error instanceof ReferenceError;
+  return isProgrammers && failureOf(error).status === undefined;
 }
 
 /** An object or a bucket that is not there. HEAD cannot tell which. */

@@ -83,6 +83,7 @@ class ConnectionPool {
   readonly #slots: Semaphore;
   readonly #idle: HttpConnection[] = [];
   readonly #all = new Set<HttpConnection>();
+  #isClosed = false;
 
   constructor(options: ConnectionOptions, limit: number) {
     this.#options = options;
@@ -100,6 +101,8 @@ class ConnectionPool {
           if (idle.hasAnswered || !isReset(error)) throw error;
         }
       }
+      // The SDK would try again what closing broke off.
+      if (this.#isClosed) throw new Error('the store was closed');
       const fresh = new HttpConnection(this.#options, (closed) => this.#all.delete(closed));
       this.#all.add(fresh);
       return await this.#ask(fresh, head);
@@ -107,6 +110,7 @@ class ConnectionPool {
   }
 
   close(): void {
+    this.#isClosed = true;
     for (const connection of [...this.#all]) connection.close();
   }
 

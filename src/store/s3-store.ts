@@ -17,7 +17,7 @@ const notS3 = 'the answer is not one of an S3 server; is there a proxy or a logi
 
 /** Nothing is asked of the server yet. `url` is the address as it is shown. */
 export async function openS3Store(place: S3Place & S3Options): Promise<Store> {
-  return new S3Store(place, await connectS3(place.endpoint, place));
+  return new S3Store(place, await connectS3(place, place));
 }
 
 /** Where the repository is, see S3Location. */
@@ -101,13 +101,16 @@ class S3Store implements Store {
     const folder = this.#inPrefix(`${type}/`);
     for (let token: string | undefined, isLast = false; !isLast; ) {
       const page = await this.#named('listing', type, '', () => this.#listPage(folder, token));
-      for (const { Key: key = '', Size: sizeBytes = 0, LastModified: modified } of page?.Contents ?? []) {
+      for (const { Key: key = '', Size: sizeBytes, LastModified: modified } of page?.Contents ?? []) {
         const name = key.slice(key.lastIndexOf('/') + 1);
         if (!isFileName(name) || key !== this.#key(type, name)) continue;
-        yield { name, sizeBytes, modifiedMs: modified?.getTime() ?? 0 };
+        if (sizeBytes === undefined || !modified) throw this.#failed('listing', type, notS3);
+        yield { name, sizeBytes, modifiedMs: modified.getTime() };
       }
       token = page?.NextContinuationToken;
-      isLast = !page?.IsTruncated || token === undefined;
+      isLast = !page?.IsTruncated;
+      // Half a list would make files look lost.
+      if (!isLast && token === undefined) throw this.#failed('listing', type, 'the server does not say how to go on');
     }
   }
 

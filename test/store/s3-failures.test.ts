@@ -1,5 +1,5 @@
 import { rm } from 'node:fs/promises';
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest';
+import { afterAll, beforeAll, beforeEach, describe, expect, test, vi } from 'vitest';
 import { retryingStore } from '../../src/store/retrying-store.ts';
 import { openS3Store } from '../../src/store/s3-store.ts';
 import type { Store } from '../../src/store/store.ts';
@@ -187,6 +187,26 @@ describeWith('s3', 'a store on S3', () => {
     });
   });
 
+  test('half a list, with no word how to go on, is not taken for all of it', async () => {
+    const body =
+      '<?xml version="1.0"?><ListBucketResult><Name>b</Name><KeyCount>0</KeyCount><IsTruncated>true</IsTruncated></ListBucketResult>';
+    front.fail({ kind: 'answer', head: '200 OK\r\nContent-Type: application/xml', body });
+    await expect(listed(plain, 'data')).rejects.toMatchObject({ code: 'STORE_FAILED' });
+  });
+
+  test('a store that is closed breaks off what it does', async () => {
+    const { name, bytes } = someFile(1_000_000);
+    await plain.put('data', name, bytes, name);
+    const before = front.faults;
+    front.fail({ kind: 'stall', afterBytes: 100_000 }, 10);
+    const reading = plain.get('data', name);
+    const brokenOff = expect(reading).rejects.toMatchObject({ code: 'STORE_UNREACHABLE' });
+    await vi.waitUntil(() => front.faults > before);
+    await plain.close();
+    await brokenOff;
+    expect(front.faults).toBe(before + 1);
+  });
+
   describe('when something is wrong for good', () => {
     test('wrong keys are refused by name of the problem', async () => {
       const wrongSecret = await openS3Store({ ...place, env: { ...place.env, AWS_SECRET_ACCESS_KEY: 'wrong' } });
@@ -204,6 +224,11 @@ describeWith('s3', 'a store on S3', () => {
       await expect(listed(wrongUser, 'data')).rejects.toEqual(denied(/InvalidAccessKeyId/));
       await wrongSecret.close();
       await wrongUser.close();
+    });
+
+    test('keys with a line break, as from a file, are refused before they are used', async () => {
+      const env = { ...place.env, AWS_SECRET_ACCESS_KEY: `${place.env.AWS_SECRET_ACCESS_KEY}\n` };
+      await expect(openS3Store({ ...place, env })).rejects.toMatchObject({ code: 'STORE_DENIED' });
     });
 
     test('bytes that are not those of their hash are refused by the server', async () => {
