@@ -26,13 +26,14 @@ export interface Store {
   /**
    * Writes a whole file, atomically: it is either there with all its bytes and durable, or not there.
    * Never overwrites: a file of that name with the same size counts as written (its name is its hash);
-   * for `config`, an existing file is REPOSITORY_EXISTS.
+   * with another size it is FILE_DAMAGED; for `config`, an existing file is REPOSITORY_EXISTS.
+   * A config or key makes the place (folder, bucket) where it is missing; anything else is STORE_MISSING then.
    * `sha256` is the hex hash of `bytes` where the caller knows it; the store has it verified end to end where it can.
    * `bytes` may be backed by a SharedArrayBuffer and is not touched after the promise settles.
    */
   put(type: FileType, name: string, bytes: Uint8Array, sha256?: string): Promise<void>;
 
-  /** Reads a file or a range of it. The result has exactly the length that was asked for. Missing: FILE_NOT_FOUND. */
+  /** Reads a file or a range of it. The result has exactly the length that was asked for. Missing: FILE_NOT_FOUND; too short: FILE_DAMAGED. */
   get(type: FileType, name: string, range?: Range): Promise<Buffer>;
 
   /** undefined where there is no such file. */
