@@ -14,9 +14,10 @@ import {
 import { dirname, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
 import type { StoredSnapshot } from '../../src/repository/format/snapshot.ts';
-import { openRepository, type Repository } from '../../src/repository/repository.ts';
+import { initRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
 import { findSnapshot } from '../../src/repository/snapshots.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import { backupFolder } from '../../src/volume/backup.ts';
 import { type RestoreOptions, type RestoreSummary, restoreFolder } from '../../src/volume/restore.ts';
 import { compareTrees } from '../fixtures/compare-trees.ts';
 import { makeTree, noise } from '../fixtures/make-tree.ts';
@@ -272,6 +273,26 @@ describeWith('restic', 'a restore from a damaged repository', () => {
     expect(summary.errors.map(({ path }) => path)).toEqual([join(target, 'folder')]);
     expect(summary.files).toBe(12);
   });
+});
+
+test('a restore of our own backup is equal to the original, whoever cut its files', async () => {
+  const folder = await tempDir();
+  const source = join(folder, 'source');
+  makeTree(source, { smallFiles: 300 });
+  for (const chunker of ['gear', 'rabin'] as const) {
+    const repository = await initRepository(await openStore(join(folder, chunker)), 'secret', { chunker });
+    const place = {
+      dirs: ['shop', 'data'],
+      name: 'volume',
+      files: [{ name: 'manifest.json', content: Buffer.from('{}') }],
+    };
+    await backupFolder(repository, { source, host: 'host', paths: ['/shop/data'], tags: [], place });
+    const snapshot = await findSnapshot(repository, 'latest');
+    const target = join(folder, `target-${chunker}`);
+    const summary = await restoreFolder(repository, { snapshot, subfolder: '/shop/data/volume', target });
+    expect(summary.errors).toEqual([]);
+    expect(compareTrees(source, target, { root: true })).toEqual([]);
+  }
 });
 
 describeWith('s3', 'a restore from S3', () => {
