@@ -10,9 +10,15 @@ import { ALIVE, claimSelector, ownedBy, RUN } from '../cluster/labels.ts';
 import { type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
 import { awaitMover, createMoverJob, type MoverResult, startMover } from '../cluster/mover-run.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
-import { refOf } from '../cluster/resources.ts';
-import { createTemporaryClaim } from '../cluster/temporary-claim.ts';
-import { createSnapshot, restoreSizeOf, waitForCut, waitForReady } from '../cluster/volume-snapshot.ts';
+import { CLAIM, refOf } from '../cluster/resources.ts';
+import { createTemporaryClaim, dropVolumeWithClaim } from '../cluster/temporary-claim.ts';
+import {
+  createSnapshot,
+  dropContentWithSnapshot,
+  restoreSizeOf,
+  waitForCut,
+  waitForReady,
+} from '../cluster/volume-snapshot.ts';
 import { recipeFileName } from '../manifest/recipe.ts';
 import { type CollectedRecipe, collectRecipe, tolerationsOf } from './collect-recipe.ts';
 import { ALIVE_EVERY_MS, removeWork, sweepLeftovers } from './leftovers.ts';
@@ -125,7 +131,15 @@ class Run {
     const watch = { claim: source.title, signal, onProblem: (problem: string) => this.#warn(problem) };
     const cut = await waitForCut(this.#cluster, made, { ...watch, timeoutMs: this.#timeouts.cutMs });
     this.#say('snapshot', `cut at ${textAt(cut, 'status', 'creationTime') ?? 'an unknown time'}`);
-    return waitForReady(this.#cluster, cut, { ...watch, timeoutMs: this.#timeouts.readyMs });
+    const ready = await waitForReady(this.#cluster, cut, { ...watch, timeoutMs: this.#timeouts.readyMs });
+    await dropContentWithSnapshot(this.#cluster, ready);
+    return ready;
+  }
+
+  /** From here on nothing of this run outlives its Job, even if this process does not come to clean up. */
+  async #dropVolume(): Promise<void> {
+    const claim = await this.#cluster.get(CLAIM, this.#options.namespace, this.#plan.name);
+    if (claim !== undefined) await dropVolumeWithClaim(this.#cluster, claim);
   }
 
   async #readableClaim(job: KubeObject, snapshot: KubeObject): Promise<void> {
@@ -198,6 +212,7 @@ class Run {
         startTimeoutMs: this.#timeouts.startMs,
         runTimeoutMs: this.#timeouts.moveMs,
         signal,
+        onStarted: () => this.#dropVolume(),
         onState: (state) => this.#say('mover', state),
       });
     } catch (error) {

@@ -8,9 +8,10 @@ import type { Cluster } from '../cluster/client.ts';
 import { ALIVE, claimSelector, RUN } from '../cluster/labels.ts';
 import { removeMover } from '../cluster/mover-run.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
+import { waitGone } from '../cluster/removal.ts';
 import { CLAIM, JOB, refOf, SNAPSHOT } from '../cluster/resources.ts';
-import { removeTemporaryClaim } from '../cluster/temporary-claim.ts';
-import { removeSnapshot } from '../cluster/volume-snapshot.ts';
+import { dropVolumeWithClaim, removeTemporaryClaim } from '../cluster/temporary-claim.ts';
+import { dropContentWithSnapshot, removeSnapshot } from '../cluster/volume-snapshot.ts';
 
 /** A run renews its mark this often; one that did not for five times as long is dead. */
 export const ALIVE_EVERY_MS = 10_000;
@@ -18,23 +19,26 @@ const DEAD_AFTER_MS = 50_000;
 /** Older than this by any clock needs no watching. */
 const LONG_DEAD_MS = 30 * 60_000;
 
-/** Removes all objects of a selection that carry our labels, and returns when the storage has let go of them too. */
+/**
+ * Removes all objects of a selection that carry our labels, and returns when the storage has let go of them too. The
+ * Job owns the others: once it is gone they go by themselves, so what holds data in the storage is marked before.
+ */
 export async function removeWork(
   cluster: Cluster,
   namespace: string,
   labelSelector: string,
   timeoutMs: number,
 ): Promise<void> {
-  const selection = { namespace, labelSelector };
-  for (const job of await cluster.list(JOB, selection)) {
-    await removeMover(cluster, refOf(job), job.metadata.uid, timeoutMs);
-  }
-  for (const claim of await cluster.list(CLAIM, selection)) {
-    await removeTemporaryClaim(cluster, refOf(claim), claim.metadata.uid, timeoutMs);
-  }
-  for (const snapshot of await cluster.list(SNAPSHOT, selection)) {
-    await removeSnapshot(cluster, refOf(snapshot), snapshot.metadata.uid, timeoutMs);
-  }
+  const lists = [JOB, CLAIM, SNAPSHOT].map((resource) => cluster.list(resource, { namespace, labelSelector }));
+  const [jobs = [], claims = [], snapshots = []] = await Promise.all(lists);
+  const held = [
+    ...(await Promise.all(claims.map((claim) => dropVolumeWithClaim(cluster, claim)))),
+    ...(await Promise.all(snapshots.map((snapshot) => dropContentWithSnapshot(cluster, snapshot)))),
+  ].filter((object) => object !== undefined);
+  for (const job of jobs) await removeMover(cluster, refOf(job), job.metadata.uid, timeoutMs);
+  for (const claim of claims) await removeTemporaryClaim(cluster, refOf(claim), claim.metadata.uid, timeoutMs);
+  for (const snapshot of snapshots) await removeSnapshot(cluster, refOf(snapshot), snapshot.metadata.uid, timeoutMs);
+  for (const object of held) await waitGone(cluster, refOf(object), object.metadata.uid, timeoutMs);
 }
 
 export interface Sweep {

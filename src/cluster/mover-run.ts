@@ -9,6 +9,7 @@ import { ownedBy } from './labels.ts';
 import { JOB_FILE, MOVER_CONTAINER, type MoverPod, moverJob } from './mover-pod.ts';
 import { lookAtPod, type PodState } from './mover-state.ts';
 import type { KubeObject } from './object.ts';
+import { waitGone } from './removal.ts';
 import { CLAIM, CONFIG_MAP, POD, type Ref, refOf, SECRET } from './resources.ts';
 
 export interface MoverResult extends MoverAnswer {
@@ -22,6 +23,8 @@ export interface MoverWatch {
   readonly startTimeoutMs: number;
   readonly runTimeoutMs: number;
   readonly signal?: AbortSignal | undefined;
+  /** Awaited once the container runs: the volume is bound from here on. */
+  onStarted?(): Promise<void>;
   /** Told of every new state, in words. */
   onState?(state: string, pod: KubeObject | undefined): void;
 }
@@ -68,6 +71,7 @@ export async function awaitMover(
       watch.startTimeoutMs,
       (state) => state.phase !== 'waiting',
     );
+    await watch.onStarted?.();
     const ended =
       started.phase === 'ended'
         ? started
@@ -83,11 +87,10 @@ export async function awaitMover(
 /** Removes the Job and waits until its pod is gone, so that the volume is free (R1.22). Never touches another run's. */
 export async function removeMover(cluster: Cluster, job: Ref, uid: string, timeoutMs: number): Promise<void> {
   await cluster.remove(job, { uid, propagation: 'Foreground' });
-  const what = `the mover ${job.name} to end`;
-  const isGone = (object: KubeObject | undefined) => (object?.metadata.uid === uid ? undefined : true);
-  await cluster.waitFor(job, isGone, { timeoutMs, what, last: () => 'its pod still stops' });
+  await waitGone(cluster, job, uid, timeoutMs);
   const labelSelector = `batch.kubernetes.io/controller-uid=${uid}`;
   const noPods = (pods: readonly KubeObject[]) => (pods.length === 0 ? true : undefined);
+  const what = `the pods of ${job.name} to be gone`;
   await cluster.waitForList(POD, { namespace: job.namespace, labelSelector }, noPods, { timeoutMs, what });
 }
 

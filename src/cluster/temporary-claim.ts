@@ -4,6 +4,7 @@
 import type { Cluster } from './client.ts';
 import { type Labels, WORKS_FOR } from './labels.ts';
 import { type KubeObject, type OwnerReference, textAt } from './object.ts';
+import { waitGone } from './removal.ts';
 import { CLAIM, type Ref, refOf, SNAPSHOT, VOLUME } from './resources.ts';
 
 export interface TemporaryClaimWish {
@@ -49,30 +50,23 @@ export function createTemporaryClaim(
 }
 
 /**
- * Removes the claim and its volume, and waits until both are gone. A class that retains volumes would leave a copy of
- * the data behind with every backup, so the volume is told to go along first; only one that is bound to this very claim.
+ * A class that retains volumes would leave a copy of the data behind with every backup: the volume of this claim is told
+ * to go along with it. Returns the volume, undefined where there is none that is bound to this very claim.
  */
-export async function removeTemporaryClaim(cluster: Cluster, ref: Ref, uid: string, timeoutMs: number): Promise<void> {
-  const claim = await cluster.get(CLAIM, ref.namespace, ref.name);
-  if (claim === undefined || claim.metadata.uid !== uid) return;
-  const volume = await volumeOf(cluster, claim);
-  if (volume !== undefined && textAt(volume, 'spec', 'persistentVolumeReclaimPolicy') !== 'Delete') {
-    await cluster.patch(refOf(volume), { merge: { spec: { persistentVolumeReclaimPolicy: 'Delete' } } });
-  }
-  await cluster.remove(ref, { uid });
-  const isGone = (object: KubeObject | undefined) => (object?.metadata.uid === uid ? undefined : true);
-  const what = `the temporary claim ${ref.name} to be gone`;
-  await cluster.waitFor(ref, isGone, { timeoutMs, what, last: () => 'it is still being deleted' });
-  if (volume === undefined) return;
-  const noVolume = (object: KubeObject | undefined) => (object === undefined ? true : undefined);
-  const last = () => 'it is still detached or deleted by its driver';
-  const gone = `the temporary volume ${volume.metadata.name} to be gone`;
-  await cluster.waitFor(refOf(volume), noVolume, { timeoutMs, what: gone, last });
-}
-
-async function volumeOf(cluster: Cluster, claim: KubeObject): Promise<KubeObject | undefined> {
+export async function dropVolumeWithClaim(cluster: Cluster, claim: KubeObject): Promise<KubeObject | undefined> {
   const name = textAt(claim, 'spec', 'volumeName');
   if (name === undefined) return undefined;
   const volume = await cluster.get(VOLUME, undefined, name);
-  return textAt(volume, 'spec', 'claimRef', 'uid') === claim.metadata.uid ? volume : undefined;
+  if (volume === undefined || textAt(volume, 'spec', 'claimRef', 'uid') !== claim.metadata.uid) return undefined;
+  if (textAt(volume, 'spec', 'persistentVolumeReclaimPolicy') === 'Delete') return volume;
+  return cluster.patch(refOf(volume), { merge: { spec: { persistentVolumeReclaimPolicy: 'Delete' } } });
+}
+
+/** Removes the claim with this UID and its volume, and waits until both are gone. */
+export async function removeTemporaryClaim(cluster: Cluster, ref: Ref, uid: string, timeoutMs: number): Promise<void> {
+  const claim = await cluster.get(CLAIM, ref.namespace, ref.name);
+  const volume = claim?.metadata.uid === uid ? await dropVolumeWithClaim(cluster, claim) : undefined;
+  await cluster.remove(ref, { uid });
+  await waitGone(cluster, ref, uid, timeoutMs);
+  if (volume !== undefined) await waitGone(cluster, refOf(volume), volume.metadata.uid, timeoutMs);
 }

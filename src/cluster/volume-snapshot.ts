@@ -6,6 +6,7 @@ import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { Cluster } from './client.ts';
 import { type Labels, WORKS_FOR } from './labels.ts';
 import { type KubeObject, listAt, type OwnerReference, textAt, valueAt } from './object.ts';
+import { waitGone } from './removal.ts';
 import { type Ref, refOf, SNAPSHOT, SNAPSHOT_CONTENT } from './resources.ts';
 
 export interface SnapshotWish {
@@ -71,25 +72,25 @@ export function restoreSizeOf(snapshot: KubeObject): string | undefined {
 }
 
 /**
- * Removes the snapshot and its copy in the storage, and waits until both are gone. A class that retains contents would
- * leave the copy behind for ever (R1.23), so the content of this one is told to go along first.
+ * A class that retains contents leaves the copy in the storage behind for ever (R1.23): the content of this snapshot is
+ * told to go along with it. Returns the content, undefined where there is none of its own.
  */
+export async function dropContentWithSnapshot(cluster: Cluster, snapshot: KubeObject): Promise<KubeObject | undefined> {
+  const content = await contentOf(cluster, snapshot);
+  if (textAt(content, 'spec', 'volumeSnapshotRef', 'uid') !== snapshot.metadata.uid || content === undefined) {
+    return undefined;
+  }
+  if (textAt(content, 'spec', 'deletionPolicy') === 'Delete') return content;
+  return cluster.patch(refOf(content), { merge: { spec: { deletionPolicy: 'Delete' } } });
+}
+
+/** Removes the snapshot with this UID and its copy in the storage, and waits until both are gone. */
 export async function removeSnapshot(cluster: Cluster, ref: Ref, uid: string, timeoutMs: number): Promise<void> {
   const snapshot = await cluster.get(SNAPSHOT, ref.namespace, ref.name);
-  if (snapshot === undefined || snapshot.metadata.uid !== uid) return;
-  const content = await contentOf(cluster, snapshot);
-  const isOwn = textAt(content, 'spec', 'volumeSnapshotRef', 'uid') === uid;
-  if (content !== undefined && isOwn && textAt(content, 'spec', 'deletionPolicy') === 'Retain') {
-    await cluster.patch(refOf(content), { merge: { spec: { deletionPolicy: 'Delete' } } });
-  }
+  const content = snapshot?.metadata.uid === uid ? await dropContentWithSnapshot(cluster, snapshot) : undefined;
   await cluster.remove(ref, { uid });
-  const isGone = (object: KubeObject | undefined) => (object?.metadata.uid === uid ? undefined : true);
-  const last = () => 'it is still being deleted';
-  await cluster.waitFor(ref, isGone, { timeoutMs, what: `the snapshot ${ref.name} to be gone`, last });
-  if (content === undefined || !isOwn) return;
-  const noContent = (object: KubeObject | undefined) => (object === undefined ? true : undefined);
-  const what = `the snapshot content ${content.metadata.name} to be gone`;
-  await cluster.waitFor(refOf(content), noContent, { timeoutMs, what, last });
+  await waitGone(cluster, ref, uid, timeoutMs);
+  if (content !== undefined) await waitGone(cluster, refOf(content), content.metadata.uid, timeoutMs);
 }
 
 async function waitForSnapshot(
