@@ -44,6 +44,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/init.ts')).initCommand,
   },
   {
+    name: 'check',
+    summary: 'Check that every backup is complete and intact.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/check.ts')).checkCommand,
+  },
+  {
     name: 'unlock',
     summary: 'Remove locks that crashed programs left behind.',
     group: 'Repository:',
