@@ -5,6 +5,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BackupJob } from '../base/mover-protocol.ts';
+import { version } from '../base/version.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { ALIVE, claimSelector, ownedBy, RUN } from '../cluster/labels.ts';
 import { type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
@@ -87,7 +88,7 @@ class Run {
       snapshotClass: choice.class,
       clusterUid,
       clusterName: this.#plan.host,
-      toolVersion: '0.1.0',
+      toolVersion: version,
       recordedAtMs: this.#clock.nowMs(),
     });
     const pod = this.#pod(collected);

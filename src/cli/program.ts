@@ -2,8 +2,8 @@
  * The command line's grammar, built with commander from the tables in command-list.ts and commands/.
  */
 import { CommanderError, Command as Parser } from 'commander';
-import packageJson from '../../package.json' with { type: 'json' };
 import { HoldfastError } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { type Command, type CommandContext, exitCodeMeanings } from './command.ts';
 import { type CommandEntry, commandList } from './command-list.ts';
 import type { GlobalOptions } from './config.ts';
@@ -41,7 +41,7 @@ export async function parseCommandLine(argv: readonly string[], stdout: TextStre
 function createProgram(stdout: TextStream): Parser {
   return new Parser('holdfast')
     .description(`${packageJson.description}.`)
-    .version(packageJson.version, '--version', 'show the version')
+    .version(version, '--version', 'show the version')
     .usage('<command> [options]')
     .option('--repo <address>', 'the repository: a folder, or s3:https://host/bucket/prefix')
     .option('--password-file <path>', "file with the repository's password")

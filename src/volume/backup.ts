@@ -2,6 +2,7 @@
 import { statSync } from 'node:fs';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
+import { version } from '../base/version.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
 import type { Snapshot, StoredSnapshot } from '../repository/format/snapshot.ts';
 import { formatTime, parseTime } from '../repository/format/time.ts';
@@ -68,7 +69,7 @@ export interface BackupSummary {
 const defaultPackSizeBytes = 16 << 20;
 /** Files changed this shortly before the parent was cut may have changed again within the same tick of their clock. */
 const settleNs = 2_000_000_000n;
-const programVersion = 'holdfast 0.1.0';
+const programVersion = `holdfast ${version}`;
 
 /**
  * Stores the folder. The caller holds a lock on the repository and passes its signal on. Files that cannot be read
