@@ -40,7 +40,7 @@ export async function parseCommandLine(argv: readonly string[], stdout: TextStre
 
 function createProgram(stdout: TextStream): Parser {
   return new Parser('holdfast')
-    .description(`${packageJson.description}.`)
+    .description("Backup and restore for Kubernetes persistent volumes, in restic's repository format.")
     .version(version, '--version', 'show the version')
     .usage('<command> [options]')
     .option('--repo <address>', 'the repository: a folder, or s3:https://host/bucket/prefix')
