@@ -15,6 +15,7 @@ interface Calls {
   readonly futimens: (fd: number, times: BigInt64Array) => number;
   readonly mkfifo: (path: Buffer, mode: number) => number;
   readonly mknod: (path: Buffer, mode: number, device: number) => number;
+  readonly syncfs: { async(fd: number, done: (error: unknown, result: number) => void): void };
   readonly errno: () => number;
   /** Name of each error number of this system. */
   readonly errorNames: ReadonlyMap<number, string>;
@@ -56,6 +57,7 @@ function load(): Calls {
       futimens: library.func('futimens', 'int', ['int', 'const void *']),
       mkfifo: library.func('mkfifo', 'int', ['const void *', 'uint32_t']),
       mknod: library.func('mknod', 'int', ['const void *', 'uint32_t', 'uint64_t']),
+      syncfs: library.func('syncfs', 'int', ['int']),
       errno: () => koffi.errno(),
       errorNames: new Map(Object.entries(koffi.os.errno).map(([name, value]) => [Number(value), name])),
     };
@@ -119,6 +121,21 @@ export function makeDevice(path: Buffer, mode: number, device: number): void {
 /** One number on Linux, two names. */
 function isUnsupported(error: NodeJS.ErrnoException): boolean {
   return error.code === 'ENOTSUP' || error.code === 'EOPNOTSUPP';
+}
+
+/**
+ * Waits until all that was written to the file system of `fd` is on its disk, without blocking the thread: it can take minutes.
+ * Rejects where the disk has failed to take something.
+ */
+export function syncFileSystem(fd: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    calls().syncfs.async(fd, (error, result) => {
+      if (error) reject(error);
+      else if (result === 0) resolve();
+      // The number of the error stays in the thread that made the call.
+      else reject(systemError('EIO', 'syncfs'));
+    });
+  });
 }
 
 function terminated(path: Buffer): Buffer {

@@ -124,5 +124,5 @@ export function codeOf(error: unknown): string {
 
 /** Errors after which no further file can be restored either. */
 export function isTargetLost(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'EROFS'].includes(codeOf(error));
+  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(codeOf(error));
 }

@@ -57,11 +57,12 @@ class RestoreThread {
     if (isLast) send({ type: 'done', result: writer.end() });
   }
 
-  /** undefined where the bytes are missing or damaged. */
-  #fromSegment({ job, segment, outcome }: FetchedSegment, blob: number): Buffer | undefined {
+  /** The content; a reason where there is none; undefined where asking for this blob alone may help. */
+  #fromSegment({ job, segment, outcome }: FetchedSegment, blob: number): Buffer | string | undefined {
     if ('error' in outcome) {
-      if (isHopeless(outcome.error)) throw outcome.error;
-      return undefined;
+      if (isHoldfastError(outcome.error, 'FILE_NOT_FOUND')) return outcome.error.message;
+      if (isHoldfastError(outcome.error, 'FILE_DAMAGED')) return undefined;
+      throw outcome.error;
     }
     const { offset, length, uncompressedLength, id } = blobOf(job, blob);
     const start = offset - segment!.offset;
@@ -73,15 +74,15 @@ class RestoreThread {
     }
   }
 
-  /** Damage may have come on the way, and of a pack that is cut off the front is there: asks for this blob alone. The reason where it fails again. */
+  /** Damage may have come on the way, and a pack that is cut off still has its front. The reason where it fails again. */
   async #once(job: RestoreJob, blob: number): Promise<Buffer | string> {
     const { offset, length, uncompressedLength, id } = blobOf(job, blob);
     try {
       const sealed = await this.#store.get('data', job.packId, { offset, length });
       return this.#opener.open(sealed, uncompressedLength, id);
     } catch (error) {
-      if (!isHoldfastError(error) || isHopeless(error)) throw error;
-      return messageOf(error);
+      if (isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED')) return error.message;
+      throw error;
     }
   }
 }
@@ -90,11 +91,6 @@ function blobOf(job: RestoreJob, blob: number) {
   const [offset = 0, length = 0, uncompressedLength = 0] = job.blobSpans.subarray(3 * blob, 3 * blob + 3);
   const { buffer, byteOffset } = job.blobIds;
   return { offset, length, uncompressedLength, id: Buffer.from(buffer, byteOffset + 32 * blob, 32) };
-}
-
-/** The next file would fail in the same way, after the same wait. */
-function isHopeless(error: unknown): boolean {
-  return isHoldfastError(error, 'STORE_UNREACHABLE') || isHoldfastError(error, 'STORE_DENIED');
 }
 
 /** Buffers arrive in a thread as plain Uint8Arrays. */

@@ -1,10 +1,12 @@
 /** Restores a snapshot, or a folder of it, into a folder: walk, plan, write; then links, and the attributes of folders last. */
+import { closeSync, openSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import { type LoadedIndex, loadIndex } from '../repository/load-index.ts';
 import type { Repository } from '../repository/repository.ts';
+import { syncFileSystem } from './libc.ts';
 import type { JobResult } from './restore-job.ts';
 import { RestorePlan } from './restore-plan.ts';
 import { SplitFiles } from './restore-split.ts';
@@ -21,6 +23,11 @@ export interface RestoreOptions {
   readonly target: string;
   /** Restore into a folder that has content: entries of the same name are replaced, others stay. Default false. */
   readonly overwrite?: boolean;
+  /**
+   * Wait until all is on disk: an error of the disk is then one of the restore. For a file system of its own, such as a volume;
+   * elsewhere it waits for what others write, too. Default false.
+   */
+  readonly durable?: boolean;
   readonly workers?: number;
   /** The variables with the credentials of the store; without them the threads use what the process has. */
   readonly env?: Readonly<Record<string, string | undefined>>;
@@ -157,8 +164,19 @@ class RestoreRun {
     await this.#plan.finish();
     this.#warnings = await this.#workers.finish();
     if (this.#splits.openCount > 0) throw new Error(`${this.#splits.openCount} files were never finished`);
-    this.#walk.finish();
+    await this.#finish();
     this.#verifyCounts(this.#walk.counts);
+  }
+
+  async #finish(): Promise<void> {
+    // Opened before it gets its final mode, with which we might not be allowed to.
+    const fd = openSync(this.#target, 'r');
+    try {
+      this.#walk.finish();
+      if (this.#options.durable) await syncFileSystem(fd);
+    } finally {
+      closeSync(fd);
+    }
   }
 
   summary(): Omit<RestoreSummary, 'durationMs'> {

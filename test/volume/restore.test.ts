@@ -70,7 +70,7 @@ describeWith('restic', 'a restore of what restic backed up', () => {
   });
 
   test.each([1, 2, 3])('is equal to the original in everything, with %i threads', async (workers) => {
-    const { target, summary } = await restored(everything, { workers });
+    const { target, summary } = await restored(everything, { workers, durable: workers === 2 });
     expect(compareTrees(everything.source, target)).toEqual([]);
     expect(summary).toMatchObject({ errors: [], warnings: [], skipped: 0 });
     const count = (type: string) =>
