@@ -154,6 +154,10 @@ export const catalog = {
     message: '{source}: {problem}.',
     hint: 'See docs/policy.md for the fields of a policy.',
   },
+  POLICY_SELECTS_NOTHING: {
+    message: 'The policy {policy} selects no claim at all (labels: {labels}).',
+    hint: 'Label the claims that it should back up, or change its select.claims.matchLabels.',
+  },
   FORGET_REFUSED: {
     message: 'The rules keep no backup at all of {group}; nothing was removed.',
     hint: 'Give a rule that keeps at least one, such as --keep-last 1.',
