@@ -1,46 +1,13 @@
 /** The program as a user and a script meet it: real processes, real repositories, the real restic as the judge. */
-import { chmodSync, chownSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { chmodSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { compareTrees } from '../fixtures/compare-trees.ts';
 import { makeTree, noise } from '../fixtures/make-tree.ts';
 import { describeWith, testWith } from '../setup/needs.ts';
 import { restic } from '../setup/restic.ts';
-import { tempDir } from '../setup/temp-dir.ts';
-import { type CliOptions, type CliResult, runCli, startCli } from './run-cli.ts';
-
-const password = 'correct horse battery staple';
-
-interface Place {
-  readonly folder: string;
-  readonly repository: string;
-  readonly env: Record<string, string>;
-  cli(...args: string[]): Promise<CliResult>;
-}
-
-/** A folder with an empty repository in it, and the environment that names that. */
-async function newPlace(options: CliOptions = {}): Promise<Place> {
-  const folder = await tempDir();
-  const repository = join(folder, 'repository');
-  const env = { HOLDFAST_REPOSITORY: repository, HOLDFAST_PASSWORD: password };
-  const cli = (...args: string[]): Promise<CliResult> => runCli(args, { env, ...options });
-  if (options.uid !== undefined) chownSync(folder, options.uid, options.uid);
-  expect(await cli('init')).toMatchObject({ exitCode: 0 });
-  return { folder, repository, env, cli };
-}
-
-function makeFiles(folder: string, count: number): void {
-  mkdirSync(folder, { recursive: true });
-  for (let at = 0; at < count; at++) writeFileSync(join(folder, `file-${at}`), noise(`${at}`, 5000));
-}
-
-function resticEnv(place: Place): Record<string, string> {
-  return { RESTIC_REPOSITORY: place.repository, RESTIC_PASSWORD: password };
-}
-
-function lastLine(text: string): unknown {
-  return JSON.parse(text.trimEnd().split('\n').at(-1) ?? '');
-}
+import { lastLine, makeFiles, newPlace, type Place, password, resticEnv } from './place.ts';
+import { startCli } from './run-cli.ts';
 
 test('a folder comes back as it was: names, contents, links, attributes', async () => {
   const place = await newPlace();
