@@ -19,7 +19,7 @@ import {
 import { join } from 'node:path';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { listAttributeNames } from './libc.ts';
-import type { TargetConditions } from './write-attributes.ts';
+import { isLabelOfSystem, type TargetConditions } from './write-attributes.ts';
 
 const newFileFlags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
 
@@ -59,7 +59,7 @@ function probe(target: string): TargetConditions {
     return {
       isPrivileged: process.geteuid?.() === 0,
       newOwner: { uid, gid },
-      newHaveAttributes: names.length > 0,
+      newHaveAttributes: !names.every(isLabelOfSystem),
     };
   } finally {
     rmSync(folder, { recursive: true, force: true });

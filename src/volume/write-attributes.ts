@@ -101,7 +101,7 @@ export class AttributeWriter {
     if (names.length === 0) return;
     const wanted = new Set(listed.map(({ name }) => name));
     for (const name of names) {
-      if (wanted.has(name)) continue;
+      if (wanted.has(name) || isLabelOfSystem(name)) continue;
       this.#orWarn(entry, name, 'removed', () => removeAttribute(entry.path, name));
     }
   }
@@ -127,6 +127,11 @@ export class AttributeWriter {
     if (warning) warning.count += 1;
     else this.#warnings.set(message, { message, firstPath: path.toString(), count: 1 });
   }
+}
+
+/** SELinux gives every new file a label, which only its policy takes away: no attribute that a restore should remove. */
+export function isLabelOfSystem(name: string): boolean {
+  return name === 'security.selinux';
 }
 
 /** chown clears capabilities; chmod would change the mask of an ACL. */

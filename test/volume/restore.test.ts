@@ -13,58 +13,20 @@ import {
 } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { beforeAll, expect, test } from 'vitest';
-import type { StoredSnapshot } from '../../src/repository/format/snapshot.ts';
-import { initRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
+import { initRepository } from '../../src/repository/repository.ts';
 import { findSnapshot } from '../../src/repository/snapshots.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { backupFolder } from '../../src/volume/backup.ts';
-import { type RestoreOptions, type RestoreSummary, restoreFolder } from '../../src/volume/restore.ts';
+import { restoreFolder } from '../../src/volume/restore.ts';
 import { compareTrees } from '../fixtures/compare-trees.ts';
-import { makeTree, noise } from '../fixtures/make-tree.ts';
+import { makeTree } from '../fixtures/make-tree.ts';
+import { backedUp, type ResticBackup, restored } from '../fixtures/restic-backup.ts';
 import { describeWith, testWith } from '../setup/needs.ts';
-import { restic } from '../setup/restic.ts';
 import { newS3Place } from '../setup/s3-place.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 
-interface Fixture {
-  readonly source: string;
-  readonly url: string;
-  readonly env: Record<string, string>;
-}
-
-/** A repository that restic made of a folder, which becomes the root of the tree. */
-async function backedUp(fill: (source: string) => void, url?: string, storeEnv = {}): Promise<Fixture> {
-  const folder = await tempDir();
-  const source = join(folder, 'source');
-  mkdirSync(source);
-  fill(source);
-  const fixture = { source, url: url ?? join(folder, 'repository'), env: storeEnv };
-  await runRestic(fixture, ['init']);
-  await runRestic(fixture, ['backup', '.']);
-  return fixture;
-}
-
-function runRestic({ source, url, env }: Fixture, args: string[]): Promise<string> {
-  return restic(args, { cwd: source, env: { ...env, RESTIC_REPOSITORY: url, RESTIC_PASSWORD: 'secret' } });
-}
-
-async function opened(fixture: Fixture): Promise<{ repository: Repository; snapshot: StoredSnapshot }> {
-  const repository = await openRepository(await openStore(fixture.url, { env: fixture.env }), 'secret');
-  return { repository, snapshot: await findSnapshot(repository, 'latest') };
-}
-
-async function restored(
-  fixture: Fixture,
-  options: Partial<RestoreOptions> = {},
-): Promise<{ target: string; summary: RestoreSummary }> {
-  const { repository, snapshot } = await opened(fixture);
-  const target = options.target ?? join(await tempDir(), 'target');
-  const summary = await restoreFolder(repository, { snapshot, env: fixture.env, ...options, target });
-  return { target, summary };
-}
-
 describeWith('restic', 'a restore of what restic backed up', () => {
-  let everything: Fixture;
+  let everything: ResticBackup;
   beforeAll(async () => {
     everything = await backedUp((source) => makeTree(source, { rawLinkTargets: false }));
   });
@@ -167,6 +129,16 @@ describeWith('restic', 'a restore of what restic backed up', () => {
     await expect(promise).rejects.toMatchObject({ code: 'INTERRUPTED', context: { signal: 'SIGTERM' } });
   });
 
+  testWith('root', 'into a folder with setgid and a default ACL is equal all the same', async () => {
+    const target = await tempDir();
+    execFileSync('chown', ['7:77', target]);
+    execFileSync('chmod', ['2775', target]);
+    execFileSync('setfacl', ['-d', '-m', 'u:1234:rwx', target]);
+    const { summary } = await restored(everything, { target });
+    expect(summary.errors).toEqual([]);
+    expect(compareTrees(everything.source, target)).toEqual([]);
+  });
+
   testWith('root', 'gives an unprivileged user the files, and says what it cannot set', async () => {
     const folder = await tempDir();
     execFileSync('chmod', ['0777', folder]);
@@ -193,88 +165,6 @@ describeWith('restic', 'a restore of what restic backed up', () => {
   });
 });
 
-describeWith('restic', 'a restore from a damaged repository', () => {
-  /** Twelve files of 1 MiB, each a blob or two. */
-  function fill(source: string): void {
-    for (let number = 0; number < 12; number++)
-      writeFileSync(join(source, `file-${number}`), noise(`${number}`, 1 << 20));
-  }
-
-  /** The packs by size: the smallest are the trees. */
-  function packs({ url }: Fixture): string[] {
-    const paths = readdirSync(join(url, 'data'), { recursive: true, encoding: 'utf8' }).map((name) =>
-      join(url, 'data', name),
-    );
-    const files = paths.filter((path) => lstatSync(path).isFile());
-    return files.sort((a, b) => lstatSync(a).size - lstatSync(b).size);
-  }
-
-  test('tells each file that has a damaged part, and restores all others', async () => {
-    const fixture = await backedUp(fill);
-    const pack = packs(fixture).at(-1)!;
-    const bytes = readFileSync(pack);
-    bytes[5000]! ^= 1;
-    execFileSync('chmod', ['u+w', pack]);
-    writeFileSync(pack, bytes);
-    const { target, summary } = await restored(fixture);
-    expect(summary.errors).toHaveLength(1);
-    expect(summary.errors[0]!.message).toContain('damaged');
-    expect(summary.files).toBe(11);
-    const differences = compareTrees(fixture.source, target);
-    expect(differences).toHaveLength(1);
-    expect(join(target, differences[0]!.split(':')[0]!)).toBe(summary.errors[0]!.path);
-  });
-
-  test('restores the front of a pack that is cut off', async () => {
-    const fixture = await backedUp(fill);
-    const pack = packs(fixture).at(-1)!;
-    execFileSync('chmod', ['u+w', pack]);
-    truncateSync(pack, Math.floor(lstatSync(pack).size / 2));
-    const { target, summary } = await restored(fixture);
-    expect(summary.errors.length).toBeGreaterThan(0);
-    expect(summary.files).toBeGreaterThan(0);
-    expect(summary.files + summary.errors.length).toBe(12);
-    expect(
-      compareTrees(fixture.source, target)
-        .map((line) => join(target, line.split(':')[0]!))
-        .sort(),
-    ).toEqual(summary.errors.map(({ path }) => path).sort());
-  });
-
-  test('tells all files of a missing pack', async () => {
-    const fixture = await backedUp(fill);
-    for (const pack of packs(fixture).slice(1)) rmSync(pack);
-    const { summary } = await restored(fixture);
-    expect(summary.errors).toHaveLength(12);
-    expect(summary.errors[0]!.message).toContain('has no');
-  });
-
-  test('tells the folder whose tree is missing, and restores the others', async () => {
-    const fixture = await backedUp((source) => {
-      fill(source);
-      mkdirSync(join(source, 'folder'));
-      writeFileSync(join(source, 'folder', 'inside'), 'x');
-    });
-    const trees = (await runRestic(fixture, ['ls', '--json', 'latest']))
-      .split('\n')
-      .filter((line) => line.includes('"tree"'));
-    expect(trees).toHaveLength(1);
-    const { repository, snapshot } = await opened(fixture);
-    const index = await import('../../src/repository/load-index.ts').then(({ loadIndex }) => loadIndex(repository));
-    const { BlobReader } = await import('../../src/repository/blob-reader.ts');
-    const root = await new BlobReader(repository, index).loadTree(snapshot.tree);
-    const found = index.find('tree', root.find(({ type }) => type === 'dir')!.subtree!)!;
-    const pack = join(fixture.url, 'data', found.packId.slice(0, 2), found.packId);
-    const bytes = readFileSync(pack);
-    bytes[found.offset + 20]! ^= 1;
-    execFileSync('chmod', ['u+w', pack]);
-    writeFileSync(pack, bytes);
-    const { target, summary } = await restored(fixture);
-    expect(summary.errors.map(({ path }) => path)).toEqual([join(target, 'folder')]);
-    expect(summary.files).toBe(12);
-  });
-});
-
 test('a restore of our own backup is equal to the original, whoever cut its files', async () => {
   const folder = await tempDir();
   const source = join(folder, 'source');
@@ -296,7 +186,7 @@ test('a restore of our own backup is equal to the original, whoever cut its file
 });
 
 describeWith('s3', 'a restore from S3', () => {
-  test('is equal to the original', async () => {
+  testWith('restic', 'is equal to the original', async () => {
     const place = newS3Place();
     const fill = (source: string) => makeTree(source, { rawLinkTargets: false, smallFiles: 200 });
     const fixture = await backedUp(fill, place.url, place.env);
