@@ -1,0 +1,180 @@
+/**
+ * Third step of a check: every tree of every snapshot opens, holds what a tree may hold, and names only blobs that the
+ * index has. Each tree is read once, and trees that lie in one pack are read together.
+ */
+import { BlobReader } from './blob-reader.ts';
+import type { Findings } from './check-findings.ts';
+import type { StoredSnapshot } from './format/snapshot.ts';
+import { decodeTree, type TreeNode } from './format/tree.ts';
+import type { LoadedIndex } from './load-index.ts';
+import type { Repository } from './repository.ts';
+
+export interface TreeProgress {
+  readonly trees: number;
+  /** Found and not read yet. */
+  readonly waiting: number;
+}
+
+interface PendingTree {
+  readonly id: string;
+  /** Where it was first met, for people. */
+  readonly place: string;
+}
+
+const packsAtOnce = 3;
+const knownTypes: ReadonlySet<string> = new Set(['file', 'dir', 'symlink', 'dev', 'chardev', 'fifo', 'socket']);
+const shortIdLength = 8;
+
+/** How many different trees there are. */
+export async function checkTrees(
+  repository: Repository,
+  index: LoadedIndex,
+  snapshots: readonly StoredSnapshot[],
+  findings: Findings,
+  options: { readonly onProgress?: (progress: TreeProgress) => void; readonly signal?: AbortSignal } = {},
+): Promise<number> {
+  const walk = new TreeWalk(repository, index, findings);
+  for (const { id, tree, hostname = '', time } of snapshots) {
+    walk.meet(tree, `snapshot ${id.slice(0, shortIdLength)} (${hostname} ${time.slice(0, 19)}) `);
+  }
+  await Promise.all(
+    Array.from({ length: packsAtOnce }, async () => {
+      for (let trees = await walk.takePack(); trees; trees = await walk.takePack()) {
+        for (const tree of trees) {
+          options.signal?.throwIfAborted();
+          await walk.read(tree);
+        }
+        walk.donePack();
+        options.onProgress?.(walk.progress());
+      }
+    }),
+  );
+  return walk.progress().trees;
+}
+
+class TreeWalk {
+  readonly #index: LoadedIndex;
+  readonly #reader: BlobReader;
+  readonly #findings: Findings;
+  /** One byte for each entry of the index: 1 once a tree was met or a data blob was asked for. */
+  readonly #met: Uint8Array;
+  readonly #missing = new Set<string>();
+  readonly #waiting = new Map<string, PendingTree[]>();
+  /** The keys of #waiting in the order in which they came. */
+  readonly #packs: string[] = [];
+  #trees = 0;
+  #waitingCount = 0;
+  #packsInWork = 0;
+  #changed = Promise.withResolvers<void>();
+
+  constructor(repository: Repository, index: LoadedIndex, findings: Findings) {
+    this.#index = index;
+    this.#reader = new BlobReader(repository, index);
+    this.#findings = findings;
+    this.#met = new Uint8Array(index.blobs.size);
+  }
+
+  meet(id: string, place: string): void {
+    const entry = this.#index.blobs.find('tree', Buffer.from(id, 'hex'));
+    const found = entry < 0 ? undefined : this.#index.find('tree', id);
+    if (!found) {
+      this.#reportMissing('tree', id, place);
+      return;
+    }
+    if (this.#met[entry] === 1) return;
+    this.#met[entry] = 1;
+    this.#waitingCount += 1;
+    const sameSpot = this.#waiting.get(found.packId);
+    if (sameSpot) sameSpot.push({ id, place });
+    else {
+      this.#waiting.set(found.packId, [{ id, place }]);
+      this.#packs.push(found.packId);
+      this.#tellChange();
+    }
+  }
+
+  progress(): TreeProgress {
+    return { trees: this.#trees, waiting: this.#waitingCount };
+  }
+
+  /**
+   * The waiting trees of one pack, of the one met last, as it is the most likely to be in memory still. Waits while
+   * others may still find some; undefined once all is read.
+   */
+  async takePack(): Promise<PendingTree[] | undefined> {
+    for (;;) {
+      const pack = this.#packs.pop();
+      if (pack !== undefined) {
+        const trees = this.#waiting.get(pack);
+        this.#waiting.delete(pack);
+        this.#packsInWork += 1;
+        return trees;
+      }
+      if (this.#packsInWork === 0) return undefined;
+      await this.#changed.promise;
+    }
+  }
+
+  donePack(): void {
+    this.#packsInWork -= 1;
+    this.#tellChange();
+  }
+
+  #tellChange(): void {
+    this.#changed.resolve();
+    this.#changed = Promise.withResolvers<void>();
+  }
+
+  async read({ id, place }: PendingTree): Promise<void> {
+    this.#trees += 1;
+    this.#waitingCount -= 1;
+    let nodes: TreeNode[];
+    try {
+      nodes = decodeTree(await this.#reader.load('tree', id), id);
+    } catch (error) {
+      this.#findings.failure('tree', id, error, ` (${place || '/'})`);
+      return;
+    }
+    let previous: Buffer | undefined;
+    for (const node of nodes) {
+      this.#checkNode(node, id, place);
+      if (previous && Buffer.compare(previous, node.name) >= 0) {
+        this.#findings.hint('tree', id, `the entries of ${place}/ are not in order at "${node.name}"`);
+      }
+      previous = node.name;
+    }
+  }
+
+  #checkNode(node: TreeNode, tree: string, place: string): void {
+    const path = `${place}/${node.name}`;
+    const wrong = (what: string): void => this.#findings.error('tree', tree, `${path} ${what}`);
+    if (node.name.length === 0) wrong('has an entry without a name');
+    else if (isPathTrick(node.name)) wrong('has a name that leads out of its folder');
+    if (!knownTypes.has(node.type)) wrong(`has the unknown type "${node.type}"`);
+    if (node.type === 'dir') {
+      if (node.subtree === undefined) wrong('is a folder without a tree');
+      else this.meet(node.subtree, path);
+    }
+    if (node.type === 'file') {
+      if (node.content === null) wrong('is a file without a list of content');
+      else for (const id of node.content) this.#expectData(id, path);
+    }
+  }
+
+  #expectData(id: string, path: string): void {
+    if (!this.#index.blobs.has('data', Buffer.from(id, 'hex'))) this.#reportMissing('data', id, path);
+  }
+
+  /** Once for each blob, however many files need it. */
+  #reportMissing(type: 'tree' | 'data', id: string, place: string): void {
+    const key = `${type} ${id}`;
+    if (this.#missing.has(key)) return;
+    this.#missing.add(key);
+    this.#findings.error('blob', id, `the ${type} blob ${id} is not in the index, but ${place || '/'} needs it`);
+  }
+}
+
+function isPathTrick(name: Buffer): boolean {
+  const text = name.toString('latin1');
+  return text === '.' || text === '..' || text.includes('/') || text.includes('\0');
+}

@@ -1,0 +1,100 @@
+/** Whether a pack file holds, bit for bit, what its name, its header and the index say. Runs in any thread. */
+import { messageOf } from '../base/errors.ts';
+import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
+import { isAboutOneFile } from './check-findings.ts';
+import type { MasterKey } from './crypto.ts';
+import type { IndexedBlob } from './format/index-file.ts';
+import { decodePackHeader, headerLengthBytes, sealBytes } from './format/pack.ts';
+
+/** What is wrong with the pack, one sentence each; empty when it is sound. */
+export type PackVerifier = (packId: string, bytes: Buffer, expected: readonly IndexedBlob[]) => string[];
+
+/** Blobs are opened into memory that is used again for the next one. */
+export function createPackVerifier(key: MasterKey): PackVerifier {
+  const codec = createBlobCodec(key);
+  const opened = new Scratch();
+  const plain = new Scratch();
+  const digest = Buffer.alloc(32);
+
+  function hashOf(bytes: Uint8Array): string {
+    codec.hash(bytes, digest, 0);
+    return digest.toString('hex');
+  }
+
+  function verifyBlob({ id, type, offset, length, uncompressedLength }: IndexedBlob, bytes: Buffer): string[] {
+    const name = `${type} blob ${id}`;
+    if (length < sealBytes || offset + length > bytes.length) return [`${name} does not lie within the pack`];
+    try {
+      let content = opened.take(length - sealBytes);
+      codec.open(bytes.subarray(offset, offset + length), content, id);
+      if (uncompressedLength > 0) {
+        const frame = content;
+        content = plain.take(uncompressedLength);
+        codec.decompress(frame, content, id);
+      }
+      return hashOf(content) === id ? [] : [`${name} has the content of another`];
+    } catch (error) {
+      if (!isAboutOneFile(error)) throw error;
+      return [messageOf(error)];
+    }
+  }
+
+  return (packId, bytes, expected) => {
+    const problems: string[] = [];
+    if (hashOf(bytes) !== packId) problems.push('its content does not fit its name');
+    const header = readHeader(codec, packId, bytes);
+    if (typeof header === 'string') problems.push(header);
+    else problems.push(...compare(header, expected));
+    for (const blob of typeof header === 'string' ? expected : header) problems.push(...verifyBlob(blob, bytes));
+    return problems;
+  };
+}
+
+/** The blobs that the header of a pack lists, with their offsets; or what is wrong with it. */
+function readHeader(codec: BlobCodec, packId: string, bytes: Buffer): IndexedBlob[] | string {
+  const end = bytes.length - headerLengthBytes;
+  const headerBytes = end < 0 ? 0 : bytes.readUInt32LE(end);
+  const start = end - headerBytes;
+  if (headerBytes <= sealBytes || start < 0) return 'it is too short for its header';
+  try {
+    const plain = Buffer.allocUnsafe(headerBytes - sealBytes);
+    codec.open(bytes.subarray(start, end), plain, packId);
+    let offset = 0;
+    const blobs = decodePackHeader(plain, packId).map((entry) => {
+      const blob = { ...entry, offset };
+      offset += entry.length;
+      return blob;
+    });
+    return offset === start ? blobs : `its blobs end at ${offset}, its header begins at ${start}`;
+  } catch (error) {
+    if (!isAboutOneFile(error)) throw error;
+    return `its header is damaged: ${messageOf(error)}`;
+  }
+}
+
+/** The blobs that only one of header and index knows, or knows elsewhere. */
+function compare(header: readonly IndexedBlob[], index: readonly IndexedBlob[]): string[] {
+  const inHeader = new Set(header.map(lineOf));
+  const inIndex = new Set(index.map(lineOf));
+  return [
+    ...header
+      .filter((blob) => !inIndex.has(lineOf(blob)))
+      .map(({ type, id }) => `the index lacks its ${type} blob ${id}`),
+    ...index
+      .filter((blob) => !inHeader.has(lineOf(blob)))
+      .map(({ type, id }) => `its header lacks the ${type} blob ${id}`),
+  ];
+}
+
+function lineOf({ type, id, offset, length, uncompressedLength }: IndexedBlob): string {
+  return `${type} ${id} ${offset} ${length} ${uncompressedLength}`;
+}
+
+class Scratch {
+  #memory = Buffer.alloc(0);
+
+  take(sizeBytes: number): Buffer {
+    if (this.#memory.length < sizeBytes) this.#memory = Buffer.allocUnsafeSlow(sizeBytes);
+    return this.#memory.subarray(0, sizeBytes);
+  }
+}
