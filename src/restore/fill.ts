@@ -75,7 +75,9 @@ async function canGoOn({ cluster, plan, signal }: RestoreRun, job: KubeObject): 
   return pods.length > 0;
 }
 
-function verify({ plan }: RestoreRun, { counts, errorCount, exitCode }: MoverResult): { files: number; bytes: number } {
+function verify({ plan, report }: RestoreRun, result: MoverResult): { files: number; bytes: number } {
+  const { counts, errorCount, errors, exitCode } = result;
+  for (const { path, message } of errors) report('fill', `not restored: ${path}: ${message}`);
   const files = counts.files ?? 0;
   const target = claimName(plan);
   if (errorCount > 0 || exitCode !== 0) throw new HoldfastError('RESTORE_INCOMPLETE', { count: errorCount, target });

@@ -3,8 +3,8 @@ import { spawn } from 'node:child_process';
 import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { type KubeObject, listAt, textAt, valueAt } from '../../../src/cluster/object.ts';
-import { CLAIM, POD, STATEFUL_SET, STORAGE_CLASS, VOLUME } from '../../../src/cluster/resources.ts';
+import { type KubeObject, textAt } from '../../../src/cluster/object.ts';
+import { CLAIM, POD, STORAGE_CLASS, VOLUME } from '../../../src/cluster/resources.ts';
 import { abandonRestore } from '../../../src/restore/abandon.ts';
 import type { RestoreWishes } from '../../../src/restore/facts.ts';
 import type { RestorePlan } from '../../../src/restore/plan.ts';
@@ -22,6 +22,7 @@ import {
   removeNamespace,
   type Scene,
 } from './restore-scene.ts';
+import { statefulSetOf } from './stateful-set.ts';
 
 let scene: Scene;
 let backup: Backup;
@@ -220,73 +221,28 @@ async function killedAt(plan: RestorePlan, words: string): Promise<NodeJS.Signal
 test('a StatefulSet that comes up early waits for its claim, and finds its data in it', async () => {
   const namespace = await newNamespace();
   const plan = await planned(scene, backup, { namespace });
-  const states: string[] = [];
+  const ref = { resource: POD, namespace, name: 'db-0' };
   let made: Promise<unknown> | undefined;
+  let early: Promise<KubeObject | undefined> | undefined;
   const result = await restoreClaim(scene.cluster, {
     ...optionsFor(scene, plan),
     onEvent: ({ message }) => {
-      if (message.includes('waits for the volume')) made = scene.cluster.create(statefulSet(namespace));
-      if (message.includes('belongs to')) states.push('handed over');
+      const set = statefulSetOf(scene.state, namespace, 1, 'cat /data/deep/er/hello.txt');
+      if (message.includes('waits for the volume')) made = scene.cluster.create(set);
+      if (message.includes('exit code 0')) early = scene.cluster.get(ref.resource, namespace, ref.name);
     },
   });
   await made;
+  expect(textAt(await early, 'status', 'phase')).toBe('Pending');
   const claim = await claimOf(plan);
-  const pod = await scene.cluster.waitFor({ resource: POD, namespace, name: 'db-0' }, running, {
-    timeoutMs: 120_000,
-    what: 'the pod of the StatefulSet',
-  });
-  expect(states).toEqual(['handed over']);
+  const pod = await scene.cluster.waitFor(ref, running, { timeoutMs: 120_000, what: 'the pod of the StatefulSet' });
   expect(textAt(pod, 'spec', 'nodeName')).toBe('node-b');
   expect(textAt(await volumeOf(result), 'spec', 'claimRef', 'uid')).toBe(claim.metadata.uid);
   const claims = await scene.cluster.list(CLAIM, { namespace });
   expect(claims.map(({ metadata }) => metadata.name)).toEqual(['data-db-0']);
-  expect(await scene.cluster.logs(namespace, 'db-0')).toContain('hello');
-  expect(
-    valueAt(pod, 'metadata', 'creationTimestamp')! <
-      valueAt(listAt(pod, 'status', 'conditions').find(isReady), 'lastTransitionTime')!,
-  ).toBe(true);
+  expect(await scene.cluster.logs(namespace, ref.name)).toContain('hello');
 });
-
-function isReady(condition: unknown): boolean {
-  return textAt(condition, 'type') === 'Ready';
-}
 
 function running(pod: KubeObject | undefined): KubeObject | undefined {
   return textAt(pod, 'status', 'phase') === 'Running' ? pod : undefined;
-}
-
-function statefulSet(namespace: string) {
-  const labels = { app: 'db' };
-  return {
-    apiVersion: STATEFUL_SET.apiVersion,
-    kind: STATEFUL_SET.kind,
-    metadata: { name: 'db', namespace },
-    spec: {
-      serviceName: 'db',
-      replicas: 1,
-      selector: { matchLabels: labels },
-      template: {
-        metadata: { labels },
-        spec: {
-          automountServiceAccountToken: false,
-          terminationGracePeriodSeconds: 0,
-          containers: [
-            {
-              name: 'db',
-              image: scene.state.busyboxImage,
-              imagePullPolicy: 'IfNotPresent',
-              command: ['sh', '-c', 'cat /data/deep/er/hello.txt; sleep 3600'],
-              volumeMounts: [{ name: 'data', mountPath: '/data' }],
-            },
-          ],
-        },
-      },
-      volumeClaimTemplates: [
-        {
-          metadata: { name: 'data' },
-          spec: { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '200Mi' } } },
-        },
-      ],
-    },
-  };
 }

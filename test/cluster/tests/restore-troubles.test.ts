@@ -131,7 +131,24 @@ test('a volume that was given to somebody else before the hand-over is not taken
   );
   expect(textAt(volume, 'spec', 'claimRef', 'name')).toBe('thief');
   expect(textAt(volume, 'spec', 'persistentVolumeReclaimPolicy')).toBe('Retain');
+  await takeVolume(namespace, volume!.metadata.name);
+  expect((await readByPod(scene, namespace, 'thief')).tree).toBe(backup.tree);
 });
+
+/** The claim that the volume was given to. */
+async function takeVolume(namespace: string, volumeName: string): Promise<void> {
+  await scene.cluster.create({
+    apiVersion: 'v1',
+    kind: 'PersistentVolumeClaim',
+    metadata: { name: 'thief', namespace },
+    spec: {
+      accessModes: ['ReadWriteOnce'],
+      storageClassName: 'zonal-wait',
+      volumeName,
+      resources: { requests: { storage: '200Mi' } },
+    },
+  });
+}
 
 async function rob(namespace: string, temporaryName: string): Promise<void> {
   const temporary = (await scene.cluster.get(CLAIM, namespace, temporaryName))!;
