@@ -13,6 +13,7 @@ export function openMemoryStore(url = 'memory'): Store {
 
   return {
     url,
+    uploadsAtOnce: 1,
     async put(type, name, bytes) {
       const path = filePath(type, name);
       const there = files.get(path);

@@ -34,6 +34,7 @@ export function retryingStore(store: Store, options: RetryingOptions = {}): Stor
 
   return {
     url: store.url,
+    uploadsAtOnce: store.uploadsAtOnce,
     put: (type, name, bytes, sha256) =>
       retried(async (attempt) => {
         try {

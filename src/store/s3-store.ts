@@ -27,6 +27,7 @@ export interface S3Place extends Omit<S3Location, 'kind'> {
 
 class S3Store implements Store {
   readonly url: string;
+  readonly uploadsAtOnce = 5;
   readonly #place: S3Place;
   readonly #connection: S3Connection;
   /** Until the server says that it does not know `If-None-Match` on uploads. */

@@ -23,6 +23,9 @@ export interface Store {
   /** The repository address as the user gave it, without credentials. */
   readonly url: string;
 
+  /** How many puts at the same time are worth their memory: few on a disk, more where each waits for a network. */
+  readonly uploadsAtOnce: number;
+
   /**
    * Writes a whole file, atomically: it is either there with all its bytes and durable, or not there.
    * Never overwrites: a file of that name with the same size counts as written (its name is its hash);

@@ -9,8 +9,6 @@ import { type PackSlot, slotBytes } from '../repository/packer.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBackupWorker } from './backup-jobs.ts';
 
-/** One pack fills while the others are on their way. */
-const dataSlotsPerWorker = 3;
 const treeSlotsPerWorker = 2;
 /** The garbage of a worker is short-lived; a larger nursery only costs memory. */
 const youngGenerationMb = 8;
@@ -52,7 +50,7 @@ export class BackupWorkers {
   }) {
     const count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
     this.#uploader = options.uploader;
-    this.#threads = Array.from({ length: count }, () => this.#start(options));
+    this.#threads = Array.from({ length: count }, () => this.#start(options, count));
   }
 
   get count(): number {
@@ -87,10 +85,11 @@ export class BackupWorkers {
     }
   }
 
-  #start(options: { repository: Repository; index: BlobIndex; packSizeBytes: number }): Thread {
+  #start(options: { repository: Repository; index: BlobIndex; packSizeBytes: number }, count: number): Thread {
     const { repository, packSizeBytes } = options;
     const slots = {
-      data: packSlots(dataSlotsPerWorker, packSizeBytes),
+      // One pack fills while others are on their way.
+      data: packSlots(1 + Math.ceil(repository.store.uploadsAtOnce / count), packSizeBytes),
       tree: packSlots(treeSlotsPerWorker, packSizeBytes),
     };
     const { encrypt, macK, macR } = repository.key;

@@ -38,6 +38,7 @@ function failing(store: Store, failures: number, when: 'before' | 'after'): Stor
   const left = new Map<string, number>();
   const faulty = {
     calls: 0,
+    uploadsAtOnce: 1,
     url: store.url,
     put: step('put', store.put),
     get: step('get', store.get),

@@ -191,6 +191,7 @@ describe('backing up a folder', () => {
     const full: Store = {
       ...store,
       url: store.url,
+      uploadsAtOnce: store.uploadsAtOnce,
       get: store.get.bind(store),
       stat: store.stat.bind(store),
       list: store.list.bind(store),
