@@ -19,6 +19,11 @@ export const moverOptions = {
 };
 export type MoverOptionValues = OptionValues<typeof moverOptions>;
 
+export const policyOptions = {
+  policy: text('--policy <file>', 'by a policy file instead: its claims, its repository, its retention'),
+  policyName: text('--policy-name <name>', 'which of its policies, where it has several'),
+};
+
 export const claimBackupOptions = {
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
   clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),

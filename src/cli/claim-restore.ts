@@ -3,7 +3,7 @@
  */
 import { HoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
-import { connect, readClusterUid } from '../cluster/connect.ts';
+
 import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
 import { describePlan } from '../restore/describe-plan.ts';
 import type { RestoreWishes } from '../restore/facts.ts';
@@ -12,8 +12,10 @@ import { planRestore, type RestorePlan } from '../restore/plan.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
 import type { ClaimRestoreOptionValues } from './claim-options.ts';
+import { throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
 import { moverSettings, repositoryAccess } from './mover-access.ts';
+import { clusterUidOf, withCluster } from './open-cluster.ts';
 import { withRepository } from './open-repository.ts';
 import { formatAmount, type Output } from './output.ts';
 
@@ -24,10 +26,9 @@ interface Request {
 }
 
 export async function restoreToClaim(request: Request, context: CommandContext): Promise<void> {
-  const { settings, output, signal } = context;
+  const { output, signal } = context;
   const { options } = request;
-  const cluster = await connect({ kubeconfig: settings.kubeconfig, context: settings.kubeContext });
-  try {
+  await withCluster(context, async (cluster) => {
     const plan = await makePlan(cluster, request, context);
     if (options.plan) {
       if (output.json) output.value(plan);
@@ -39,14 +40,12 @@ export async function restoreToClaim(request: Request, context: CommandContext):
       plan,
       repository: await repositoryAccess(options, context),
       settings: moverSettings(options, context),
-      clusterUid: await clusterUidOf(cluster, options),
+      clusterUid: await clusterUidOf(cluster, options.clusterUid),
       onEvent: ({ step, message }) => output.note(`${step}: ${message}`),
       signal,
     });
     report(plan, result, output);
-  } finally {
-    cluster.close();
-  }
+  });
 }
 
 async function makePlan(cluster: Cluster, request: Request, context: CommandContext): Promise<RestorePlan> {
@@ -61,9 +60,8 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
     return planRestore({ backup, recipe, facts, wishes });
   });
   if (planning.plan !== null) return planning.plan;
-  const [first, ...others] = planning.refusals;
-  for (const refusal of others) output.problem(`also: ${refusal.message} ${refusal.hint}`, refusal.toJSON());
-  throw first;
+  throwFirst(planning.refusals, output);
+  throw new TypeError('a plan is missing without any refusal');
 }
 
 function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
@@ -76,13 +74,6 @@ function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
     ...(storageClass === undefined ? {} : { storageClass }),
     ...(size === undefined ? {} : { sizeBytes: size }),
   };
-}
-
-async function clusterUidOf(cluster: Cluster, { clusterUid }: { readonly clusterUid: string | undefined }) {
-  const uid = clusterUid ?? (await readClusterUid(cluster));
-  if (uid !== undefined) return uid;
-  const reason = 'its UID stands for the cluster; give it with --cluster-uid instead';
-  throw new HoldfastError('CLUSTER_DENIED', { verb: 'get', resource: 'the namespace kube-system', reason });
 }
 
 function report(plan: RestorePlan, result: RestoreResult, output: Output): void {

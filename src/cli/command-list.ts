@@ -56,6 +56,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/unlock.ts')).unlockCommand,
   },
   {
+    name: 'render cronjob',
+    summary: 'Print the manifests that run a policy on its schedule.',
+    group: 'In a cluster:',
+    load: async () => (await import('./commands/render-cronjob.ts')).renderCronJobCommand,
+  },
+  {
     name: 'mover',
     summary: "Move one volume's data: the process in a mover's pod.",
     group: 'In a cluster:',

@@ -15,6 +15,8 @@ export interface Output {
   readonly stderr: TextStream;
   /** A line of the result. */
   line(text?: string): void;
+  /** A result that is text as it is, such as YAML; the same with --json. */
+  text(text: string): void;
   /** A value of the result, as one line of JSON. */
   value(value: unknown): void;
   /** A line for the reader beside the result, on stderr; nothing with --json. */
@@ -40,6 +42,7 @@ export function createOutput({ stdout, stderr, json, colour }: OutputOptions): O
     json,
     stdout,
     stderr,
+    text: (text) => stdout.write(text),
     line: (text = '') => stdout.write(`${text}\n`),
     value: (value) => stdout.write(`${JSON.stringify(value)}\n`),
     note: (text) => {

@@ -85,8 +85,18 @@ function addCommand(program: Parser, entry: CommandEntry, onMatch: OnMatch): voi
   });
 }
 
+/** Commands of two words, by their first one. */
+const families: Readonly<Record<string, string>> = { render: 'Print manifests for a cluster.' };
+
 function findOrAdd(parent: Parser, word: string): Parser {
-  return parent.commands.find((command) => command.name() === word) ?? parent.command(word);
+  const found = parent.commands.find((command) => command.name() === word);
+  return (
+    found ??
+    parent
+      .command(word)
+      .description(families[word] ?? '')
+      .helpCommand(false)
+  );
 }
 
 function configure(parser: Parser, entry: CommandEntry, command: Command, onMatch: OnMatch): void {

@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
 import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
-import { claimBackupOptions } from '../claim-options.ts';
+import { claimBackupOptions, policyOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, text, texts } from '../command.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
@@ -14,6 +14,7 @@ const options = {
   dir: text('--dir <path>', 'back up this folder, instead of claims'),
   tag: texts('--tag <tag[,tag…]>', 'with --dir: tag of the backup'),
   host: text('--host <name>', 'with --dir: host that the backup is of (default: the name of this machine)'),
+  ...policyOptions,
   ...claimBackupOptions,
 };
 
@@ -31,16 +32,23 @@ export const backupCommand = defineCommand({
   options,
   examples: [
     ['holdfast backup shop/data --repository-secret holdfast', 'a claim'],
+    ['holdfast backup --policy nightly.yaml', 'every claim that a policy selects, then its retention'],
     ['holdfast backup --dir /var/lib/shop', 'a folder'],
     ['holdfast backup --dir ~/photos --tag holiday --tag 2026', 'with tags'],
     ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
   ],
   exitCodes: [3, 10, 11, 12],
   run: async (given, claims, context) => {
-    const { dir, tag, host = hostname() } = given;
-    if ((dir === undefined) === (claims.length === 0)) {
-      const problem = dir === undefined ? 'Nothing to back up was named: give' : 'Give either claims or a folder:';
-      throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM or --dir PATH` });
+    const { dir, tag, host = hostname(), policy, policyName } = given;
+    const ways = [claims.length > 0, dir !== undefined, policy !== undefined].filter((is) => is);
+    if (ways.length !== 1) {
+      const problem = ways.length === 0 ? 'Nothing to back up was named: give one of' : 'Give only one of';
+      throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM, --policy FILE and --dir PATH` });
+    }
+    if (policy !== undefined) {
+      const { backUpByPolicy, readPolicy } = await import('../policy-run.ts');
+      await backUpByPolicy(await readPolicy(policy, policyName), given, context);
+      return;
     }
     if (dir === undefined) {
       const { backUpClaims } = await import('../claim-backup.ts');

@@ -12,7 +12,8 @@ import {
 } from '../../repository/forget.ts';
 import type { Repository } from '../../repository/repository.ts';
 import { findSnapshot, listBackups } from '../../repository/snapshots.ts';
-import { type CommandContext, defineCommand, flag, type OptionValues, parsed, texts } from '../command.ts';
+import { policyOptions } from '../claim-options.ts';
+import { type CommandContext, defineCommand, flag, type OptionValues, parsed, text, texts } from '../command.ts';
 import { describeBackup, subjectOf } from '../describe-backup.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatTime, type Output, shortId } from '../output.ts';
@@ -33,6 +34,8 @@ const options = {
   keepWithinYearly: parsed('--keep-within-yearly <span>', 'of that span, keep one a year', spanOption),
   keepTag: texts('--keep-tag <tag[,tag…]>', 'keep those that have all of these tags'),
   groupBy: parsed('--group-by <keys>', 'apply the rules to each host,paths,tags (default: host,paths)', parseGrouping),
+  ...policyOptions,
+  clusterUid: text('--cluster-uid <uid>', "with --policy: whose backups (default: this cluster's)"),
   plan: flag('--plan', 'show what would be kept and removed, and why, and remove nothing'),
   ...filterOptions,
 };
@@ -50,19 +53,31 @@ export const forgetCommand = defineCommand({
     ['holdfast forget 1f2e3d4c', 'one certain backup'],
   ],
   exitCodes: [3, 10, 11, 12],
-  run: (given, names, context) =>
-    withLockedRepository(context, async (repository, signal) => {
-      const plan = await makePlan(repository, given, names);
+  run: async (given, names, context) => {
+    const ways = [names.length > 0, given.policy !== undefined, !isEmptyPolicy(policyFrom(given))];
+    if (ways.filter((is) => is).length > 1) {
+      const problem = 'Give only one of: backups to remove, --keep-… rules, --policy FILE';
+      throw new HoldfastError('USAGE', { problem });
+    }
+    const { within, planned } = await planFirst(given, context);
+    await withLockedRepository(within, async (repository, signal) => {
+      const plan = planned ?? (await makePlan(repository, given, names));
       if (context.output.json) context.output.value(forgetJson(plan));
       else printPlan(plan, context.output);
       if (!given.plan) await remove(repository, plan, context, signal);
-    }),
+    });
+  },
 });
 
+/** A policy has its own repository, and its plan asks the cluster who it is. */
+async function planFirst(given: Options, context: CommandContext) {
+  if (given.policy === undefined) return { within: context, planned: undefined };
+  const { contextOf, planByPolicy, readPolicy } = await import('../policy-run.ts');
+  const choice = await readPolicy(given.policy, given.policyName);
+  return { within: contextOf(choice, context), planned: await planByPolicy(choice, given.clusterUid, context) };
+}
+
 async function makePlan(repository: Repository, given: Options, names: readonly string[]): Promise<ForgetPlan> {
-  if (names.length > 0 && !isEmptyPolicy(policyFrom(given))) {
-    throw new HoldfastError('USAGE', { problem: 'Give either backups to remove or --keep-… rules, not both' });
-  }
   if (names.length > 0) return planRemoval(await Promise.all(names.map((name) => findSnapshot(repository, name))));
   const backups = await listBackups(repository, filterFrom(given));
   const grouping = given.groupBy === undefined ? {} : { groupBy: given.groupBy };

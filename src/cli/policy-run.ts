@@ -1,0 +1,113 @@
+/**
+ * `holdfast backup --policy FILE` and `holdfast forget --policy FILE`: what a CronJob runs, and what its retention does.
+ */
+import { readFile } from 'node:fs/promises';
+import { hostname } from 'node:os';
+import { type ClaimOutcome, type PolicyResult, planPolicyRetention, runPolicy } from '../backup/run-policy.ts';
+import { HoldfastError, messageOf } from '../base/errors.ts';
+import { type BackupPolicy, findPolicy, parsePolicyFile, type RepositoryDocument } from '../policy/schema.ts';
+import type { ForgetPlan } from '../repository/forget.ts';
+import type { ClaimBackupOptionValues } from './claim-options.ts';
+import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
+import type { CommandContext } from './command.ts';
+import { moverSettings } from './mover-access.ts';
+import { clusterUidOf, withCluster } from './open-cluster.ts';
+import { withRepository } from './open-repository.ts';
+import { formatAmount, type Output } from './output.ts';
+
+export interface PolicyChoice {
+  readonly policy: BackupPolicy;
+  readonly repository: RepositoryDocument;
+}
+
+/** The policy of that name in the file, or its only one. */
+export async function readPolicy(path: string, name: string | undefined): Promise<PolicyChoice> {
+  let text: string;
+  try {
+    text = await readFile(path, 'utf8');
+  } catch (error) {
+    throw new HoldfastError('SOURCE_UNREADABLE', { path, reason: messageOf(error) }, { cause: error });
+  }
+  return findPolicy(parsePolicyFile(text, path), name, path);
+}
+
+/** The repository is the policy's own, whatever the environment names. */
+export function contextOf({ repository }: PolicyChoice, context: CommandContext): CommandContext {
+  return { ...context, settings: { ...context.settings, repository: repository.spec.url } };
+}
+
+export async function backUpByPolicy(
+  choice: PolicyChoice,
+  options: ClaimBackupOptionValues,
+  context: CommandContext,
+): Promise<void> {
+  const { output, signal } = context;
+  const { policy, repository: document } = choice;
+  const settings = moverSettings(options, context);
+  const result = await withCluster(context, (cluster) =>
+    withRepository(contextOf(choice, context), async (repository) =>
+      runPolicy(cluster, repository, {
+        policy,
+        access: { url: document.spec.url, secretName: document.spec.secretName },
+        settings,
+        clusterUid: await clusterUidOf(cluster, options.clusterUid),
+        clusterName: options.clusterName,
+        run: `${policy.metadata.name}-${new Date()
+          .toISOString()
+          .replace(/[^0-9]/g, '')
+          .slice(0, 14)}`,
+        hostname: hostname(),
+        onEvent: ({ claim, phase, message }) => output.note(`${claim}: ${phase}: ${message}`),
+        onOutcome: (outcome) => printOutcome(outcome, output),
+        signal,
+      }),
+    ),
+  );
+  printResult(result, output);
+  throwFirst(failuresOf(result), output);
+}
+
+/** What the retention of a policy would remove now. */
+export function planByPolicy(
+  choice: PolicyChoice,
+  clusterUid: string | undefined,
+  context: CommandContext,
+): Promise<ForgetPlan> {
+  const plan = (uid: string): Promise<ForgetPlan> =>
+    withRepository(contextOf(choice, context), (repository) =>
+      planPolicyRetention(repository, { policy: choice.policy, clusterUid: uid }),
+    );
+  if (clusterUid !== undefined) return plan(clusterUid);
+  return withCluster(context, async (cluster) => plan(await clusterUidOf(cluster, undefined)));
+}
+
+function printOutcome(outcome: ClaimOutcome, output: Output): void {
+  if ('result' in outcome) printClaimBackup(outcome.result, output);
+  else if (outcome.status === 'skipped') output.note(`${outcome.claim}: skipped: ${outcome.error.message}`);
+  else output.note(`${outcome.claim}: failed: ${outcome.error.message}`);
+}
+
+function printResult({ run, outcomes, removed }: PolicyResult, output: Output): void {
+  const counts = { done: 0, incomplete: 0, skipped: 0, failed: 0 };
+  for (const { status } of outcomes) counts[status] += 1;
+  if (output.json) {
+    const claims = outcomes.map((outcome) => ({
+      claim: outcome.claim,
+      status: outcome.status,
+      ...('result' in outcome ? { backupId: outcome.result.backupId } : { error: outcome.error.toJSON() }),
+    }));
+    output.value({ type: 'run', run, ...counts, claims, removed });
+    return;
+  }
+  const parts = Object.entries(counts).filter(([, count]) => count > 0);
+  output.line(`run ${output.bold(run)}: ${parts.map(([status, count]) => `${count} ${status}`).join(', ')}`);
+  output.line(`  removed ${formatAmount(removed.length, 'old backup')} by the retention`);
+}
+
+function failuresOf({ outcomes, removalErrors }: PolicyResult): HoldfastError[] {
+  return [
+    ...outcomes.flatMap((outcome) => (outcome.status === 'failed' ? [outcome.error] : [])),
+    ...outcomes.flatMap((outcome) => (outcome.status === 'incomplete' ? [incompleteBackup(outcome.result)] : [])),
+    ...(removalErrors.length > 0 ? [new HoldfastError('FORGET_INCOMPLETE', { count: removalErrors.length })] : []),
+  ];
+}
