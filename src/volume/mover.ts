@@ -102,9 +102,12 @@ async function restore(repository: Repository, job: RestoreJob, log: Log, signal
     snapshot: await loadSnapshot(repository, job.backupId),
     subfolder: job.subfolder,
     target: job.target,
+    // The volume is unmounted next, and an error of a late write would be lost there.
+    durable: true,
     onProgress: progressLog(log),
     signal,
   });
+  for (const { message, firstPath, count } of summary.warnings) log.warn(message, { firstPath, count });
   return answerOf('restore', summary, { backupId: job.backupId });
 }
 

@@ -6,7 +6,8 @@ import { initRepository, type Repository } from '../../src/repository/repository
 import { loadSnapshot } from '../../src/repository/snapshots.ts';
 import { readRecipe } from '../../src/restore/read-recipe.ts';
 import { openStore } from '../../src/store/open-store.ts';
-import { backupFolder, type Place } from '../../src/volume/backup.ts';
+import { backupFolder } from '../../src/volume/backup.ts';
+import type { Place } from '../../src/volume/backup-place.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 import { recipeOf } from './cluster-facts.ts';
 
