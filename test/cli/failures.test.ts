@@ -57,7 +57,7 @@ test.each([
   [['list'], 'No repository was named'],
   [['list', '--repo', 'ftp://host/x'], 'ftp://host/x'],
   [['restore'], "Missing required argument 'backup'"],
-  [['restore', 'latest', '--repo', 'r'], 'No place to restore to'],
+  [['restore', 'latest', '--repo', 'r', '--dir', 'd', '--zone', 'b'], '--zone is for claims'],
   [['backup', '--repo', 'r'], 'Nothing to back up'],
   [['backup', '--repo', 'r', '--dir', ''], '--dir was given an empty value'],
   [['backup', '--repo', 'r', '--dir', 'no-such-folder'], 'no-such-folder: ENOENT'],
