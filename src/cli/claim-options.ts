@@ -41,6 +41,7 @@ export const claimRestoreOptions = {
   createNamespace: flag('--create-namespace', 'make the namespace if it does not exist'),
   allowIncomplete: flag('--allow-incomplete', 'also restore a backup in which files are missing'),
   plan: flag('--plan', 'show what would be made, where and why, and make nothing'),
+  abandon: flag('--abandon', 'remove what an unfinished restore of this backup into this claim left'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
   ...moverOptions,
 };

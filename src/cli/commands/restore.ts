@@ -41,6 +41,11 @@ export const restoreCommand = defineCommand({
   exitCodes: [10, 11, 12],
   run: async (given, [name = ''], context) => {
     const filter = filterFrom(given);
+    if (given.dir === undefined && given.abandon) {
+      const { abandonClaimRestore } = await import('../abandon-restore.ts');
+      await abandonClaimRestore({ name, filter, options: given }, context);
+      return;
+    }
     if (given.dir === undefined) {
       const { restoreToClaim } = await import('../claim-restore.ts');
       await restoreToClaim({ name, filter, options: given }, context);
@@ -53,7 +58,7 @@ export const restoreCommand = defineCommand({
 
 /** `--dir` with an option that only a claim has would leave a wish unheard. */
 function refuseClaimOptions(given: OptionValues<typeof options>): void {
-  const unheard = ['to', 'zone', 'storageClass', 'size', 'createNamespace', 'plan'] as const;
+  const unheard = ['to', 'zone', 'storageClass', 'size', 'createNamespace', 'plan', 'abandon'] as const;
   const first = unheard.find((name) => given[name] !== undefined && given[name] !== false);
   if (first === undefined) return;
   throw new HoldfastError('USAGE', { problem: `${longName(options[first].flags)} is for claims, not for --dir` });
