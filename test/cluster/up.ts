@@ -31,14 +31,14 @@ export async function bringUp(parameters: ClusterParameters, progress: (line: st
     await raiseInotifyLimit();
     await mkdir(layout.stateFolder, { recursive: true });
     progress('certificates, volume store, network');
-    await Promise.all([makeCertificates(layout), mountStore(layout), startBridge(layout)]);
-    const [{ api }] = await Promise.all([
+    await together([makeCertificates(layout), mountStore(layout), startBridge(layout)]);
+    const [{ api }] = await together([
       startControlPlane(layout, bin, progress),
       startS3(layout, bin),
       ...layout.nodes.map((node) => startRuntime(layout, node, bin, images)),
     ]);
     progress('waiting for the nodes');
-    await Promise.all(layout.nodes.map((node) => joinCluster(layout, node, bin, api)));
+    await together(layout.nodes.map((node) => joinCluster(layout, node, bin, api)));
     progress('waiting for the CSI driver');
     await startStorage(layout, bin, api);
     return await writeState(layout, { kubectl: bin.kubectl, ctr: bin.ctr, holdfastImage, busyboxImage });
@@ -52,4 +52,12 @@ async function raiseInotifyLimit(): Promise<void> {
   const file = '/proc/sys/fs/inotify/max_user_instances';
   const limit = Number(await readFile(file, 'utf8'));
   if (limit < inotifyInstances) await writeFile(file, String(inotifyInstances));
+}
+
+/** As Promise.all, but fails only when all have ended: what still ran would make anew what the clean-up removes. */
+async function together<T extends readonly unknown[] | []>(
+  tasks: T,
+): Promise<{ -readonly [K in keyof T]: Awaited<T[K]> }> {
+  await Promise.allSettled(tasks);
+  return Promise.all(tasks);
 }
