@@ -8,12 +8,21 @@ import { seal } from '../../src/repository/crypto.ts';
 import { decodeIndexFile, encodeIndex, type IndexedPack } from '../../src/repository/format/index-file.ts';
 import { encodePackHeader } from '../../src/repository/format/pack.ts';
 import { encodeNode, type TreeNode } from '../../src/repository/format/tree.ts';
-import { loadFile, type Repository, saveFile } from '../../src/repository/repository.ts';
+import { initRepository, loadFile, type Repository, saveFile } from '../../src/repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { createPackVerifier } from '../../src/repository/verify-pack.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { describeWith } from '../setup/needs.ts';
 import { restic, resticResult } from '../setup/restic.ts';
-import { makeRepository, makeResticRepository, makeSource, type TestRepository } from './restic-repository.ts';
+import { addObject, newS3Place } from '../setup/s3-place.ts';
+import {
+  cheapKdf,
+  makeRepository,
+  makeResticRepository,
+  makeSource,
+  password,
+  type TestRepository,
+} from './restic-repository.ts';
 
 const readAll: CheckOptions = { readData: true, workers: 0 };
 
@@ -232,6 +241,40 @@ describeWith('restic', 'a check', () => {
     }
     expect(judged).toBeGreaterThanOrEqual(10);
     expect((await checkRepository(repository, readAll)).errorCount).toBe(0);
+  });
+});
+
+describeWith('s3', 'a check on object storage', () => {
+  test('reads all data in threads that have stores of their own, and finds a changed object', async () => {
+    const place = newS3Place();
+    const repository = await initRepository(await openStore(place.url, { env: place.env }), password, {
+      kdf: cheapKdf,
+    });
+    for (let pack = 0; pack < 5; pack++) await storePack(repository, 'data', [Buffer.alloc(50_000, pack)]);
+    const options = { readData: true, workers: 2, env: place.env };
+    expect(await checkRepository(repository, options)).toMatchObject({ errors: [], packs: 5, packsRead: 5 });
+    const [{ id }] = (await packsOf(repository)) as [IndexedPack];
+    const path = join('data', id.slice(0, 2), id);
+    const bytes = await repository.store.get('data', id);
+    bytes[20_000]! ^= 1;
+    await addObject(place, path, bytes);
+    const report = await checkRepository(repository, options);
+    expect(report.errors.map((error) => error.id)).toEqual([id, id]);
+    expect(messages(report)).toContain('its content does not fit its name');
+    await repository.store.close();
+  });
+
+  test('ends with the reason when the store is out of reach, instead of calling everything damaged', async () => {
+    const place = newS3Place();
+    const repository = await initRepository(await openStore(place.url, { env: place.env }), password, {
+      kdf: cheapKdf,
+    });
+    await storePack(repository, 'data', [Buffer.alloc(50_000, 1)]);
+    const wrong = { ...place.env, AWS_SECRET_ACCESS_KEY: 'wrong' };
+    await expect(checkRepository(repository, { readData: true, workers: 1, env: wrong })).rejects.toMatchObject({
+      code: 'STORE_DENIED',
+    });
+    await repository.store.close();
   });
 });
 
