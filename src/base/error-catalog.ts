@@ -257,7 +257,7 @@ export const catalog = {
   },
   ZONE_MISSING: {
     message: 'No ready node is in zone {zone} (nodes are in: {zones}).',
-    hint: 'Choose one of those with --zone, or any with --zone any.',
+    hint: 'Choose one of those with --zone or --map-zone, or any with --zone any.',
   },
   TARGET_TOO_SMALL: {
     message: 'The data needs about {needed} with its file system, the planned volume has only {size}.',

@@ -36,6 +36,7 @@ export type ClaimBackupOptionValues = OptionValues<typeof claimBackupOptions>;
 export const claimRestoreOptions = {
   to: parsed('--to <namespace/claim>', 'the claim to make (default: as it was)', parseClaim),
   zone: text('--zone <zone>', 'where its volume is to be: a zone, or any (default: as it was)'),
+  mapZone: texts('--map-zone <old=new>', 'where a zone of the old cluster is in this one, if it is not here'),
   storageClass: text('--storage-class <name>', 'storage class of the new volume (default: as it was)'),
   size: parsed('--size <size>', 'size of the new volume, as 20Gi (default: as it was)', parseSize),
   createNamespace: flag('--create-namespace', 'make the namespace if it does not exist'),
@@ -46,6 +47,15 @@ export const claimRestoreOptions = {
   ...moverOptions,
 };
 export type ClaimRestoreOptionValues = OptionValues<typeof claimRestoreOptions>;
+
+/** `['eu-1a=us-1a']` → a map from old zones to new ones. */
+export function parseZoneMap(given: readonly string[]): Readonly<Record<string, string>> {
+  const pairs = given.map((one) => one.split('='));
+  const wrong = pairs.find(([from = '', to = '', ...rest]) => from === '' || to === '' || rest.length > 0);
+  if (wrong)
+    throw new HoldfastError('USAGE', { problem: `"${wrong.join('=')}" is no pair of zones: expected OLD=NEW` });
+  return Object.fromEntries(pairs);
+}
 
 /** `shop/data` → namespace and name. */
 export function parseClaim(given: string): { readonly namespace: string; readonly name: string } {

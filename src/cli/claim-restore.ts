@@ -11,7 +11,7 @@ import { backupFactsOf, gatherFacts } from '../restore/gather-facts.ts';
 import { planRestore, type RestorePlan } from '../restore/plan.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
-import type { ClaimRestoreOptionValues } from './claim-options.ts';
+import { type ClaimRestoreOptionValues, parseZoneMap } from './claim-options.ts';
 import { throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
 import { moverSettings, repositoryAccess } from './mover-access.ts';
@@ -69,6 +69,7 @@ function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
   return {
     createNamespace,
     allowIncomplete,
+    zoneMap: parseZoneMap(options.mapZone),
     ...(to === undefined ? {} : to),
     ...(zone === undefined ? {} : { zone }),
     ...(storageClass === undefined ? {} : { storageClass }),

@@ -8,7 +8,7 @@ import { type KubeObject, type NewObject, textAt } from '../cluster/object.ts';
 import { NAMESPACE, STORAGE_CLASS } from '../cluster/resources.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { placeOfKey, topologyOf } from '../manifest/topology.ts';
-import { policyMark, restoreLabel } from './marks.ts';
+import { policyMark, restoreLabel, restoreObjectName } from './marks.ts';
 import type { RestorePlan } from './plan.ts';
 import {
   claimName,
@@ -91,10 +91,9 @@ export async function ensureParkedTarget(run: RestoreRun, volume: KubeObject): P
   }
 }
 
-/** Deletes the copy of the class, if this restore made one. Volumes made from it do not need it. */
+/** Deletes the copy of the class, if this restore made one, in this run or before. Volumes made from it do not need it. */
 export async function removeClassCopy({ cluster, plan, signal }: RestoreRun): Promise<void> {
-  if (!plan.classCopy) return;
-  const found = await cluster.get(STORAGE_CLASS, undefined, plan.classCopy.metadata.name, signal);
+  const found = await cluster.get(STORAGE_CLASS, undefined, restoreObjectName(plan.restoreId), signal);
   if (!isOfRestore(found, plan.restoreId)) return;
   await cluster.remove({ resource: STORAGE_CLASS, name: found.metadata.name }, { uid: found.metadata.uid, signal });
 }

@@ -3,6 +3,7 @@
  * (marks.ts), every step looks first whether it is done, so the same call after a crash goes on where that left off.
  * The target claim is bound only once its data is complete, and no volume that was there before is ever touched.
  */
+import { messageOf } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
@@ -101,8 +102,17 @@ async function provisionAndFill(run: RestoreRun): Promise<FilledTarget> {
     return { target: await markFilled(run, filled), filled };
   } catch (error) {
     // A mover that failed is of no more use, and its Secret must not stay.
-    if (!run.signal?.aborted) await dropMover(run, moverRef(run.plan), run.plan.restoreId);
+    if (!run.signal?.aborted) await tryDropMover(run);
     throw error;
+  }
+}
+
+/** The failure that led here is what the user has to hear; that the mover stays is said beside it. */
+async function tryDropMover(run: RestoreRun): Promise<void> {
+  try {
+    await dropMover(run, moverRef(run.plan), run.plan.restoreId);
+  } catch (error) {
+    run.report('clean-up', `the mover could not be removed, the next try will: ${messageOf(error)}`);
   }
 }
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isHoldfastError } from '../../../src/base/errors.ts';
 import { textAt } from '../../../src/cluster/object.ts';
-import { CLAIM, CONFIG_MAP, JOB, POD, SECRET, VOLUME } from '../../../src/cluster/resources.ts';
+import { CLAIM, CONFIG_MAP, JOB, NAMESPACE, POD, SECRET, VOLUME } from '../../../src/cluster/resources.ts';
 import { abandonRestore } from '../../../src/restore/abandon.ts';
 import { restoreClaim } from '../../../src/restore/restore-claim.ts';
 import {
@@ -110,6 +110,19 @@ test('a claim that somebody makes meanwhile under the name of the target is left
   await abandonRestore(scene.cluster, { backupId: backup.snapshot.id, ...plan.target });
   expect(await leftovers(scene, namespace)).toEqual([]);
   expect((await scene.cluster.get(CLAIM, namespace, plan.target.name))?.metadata.uid).toBe(uid);
+});
+
+test('a namespace that forbids the mover is named as the reason, not a time that ran out', async () => {
+  const namespace = await newNamespace();
+  const labels = { 'pod-security.kubernetes.io/enforce': 'restricted' };
+  await scene.cluster.patch({ resource: NAMESPACE, name: namespace }, { merge: { metadata: { labels } } });
+  const plan = await planned(scene, backup, { namespace });
+  const options = { ...optionsFor(scene, plan), timeouts: { startMs: 15_000, settleMs: 60_000 } };
+  const error = await restoreClaim(scene.cluster, options).catch((thrown) => thrown);
+  expect(isHoldfastError(error, 'MOVER_FAILED')).toBe(true);
+  expect(error.message).toContain('violates PodSecurity');
+  await abandonRestore(scene.cluster, { backupId: backup.snapshot.id, ...plan.target });
+  expect(await leftovers(scene, namespace)).toEqual([]);
 });
 
 test('a volume that was given to somebody else before the hand-over is not taken back', async () => {
