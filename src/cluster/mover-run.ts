@@ -8,9 +8,9 @@ import { warningsAbout } from './events.ts';
 import { ownedBy } from './labels.ts';
 import { JOB_FILE, MOVER_CONTAINER, type MoverPod, moverJob } from './mover-pod.ts';
 import { lookAtPod, type PodState } from './mover-state.ts';
-import type { KubeObject } from './object.ts';
+import { conditionOf, type KubeObject } from './object.ts';
 import { waitGone } from './removal.ts';
-import { CLAIM, CONFIG_MAP, POD, type Ref, refOf, SECRET } from './resources.ts';
+import { CLAIM, CONFIG_MAP, JOB, POD, type Ref, refOf, SECRET } from './resources.ts';
 
 export interface MoverResult extends MoverAnswer {
   readonly podName: string;
@@ -66,17 +66,15 @@ export async function awaitMover(
 ): Promise<MoverResult> {
   const follower = followPod(cluster, job, pod, watch);
   try {
-    const started = await follower.until(
-      'the mover to start',
-      watch.startTimeoutMs,
-      (state) => state.phase !== 'waiting',
-    );
+    await noticeRefusal(cluster, job, pod, follower, watch);
+    const isStarted = (state: PodState) => state.phase !== 'waiting';
+    const started = await follower.until('the mover to start', watch.startTimeoutMs, isStarted);
     await watch.onStarted?.();
     const ended =
       started.phase === 'ended'
         ? started
         : await follower.until('the mover to end', watch.runTimeoutMs, (state) => state.phase === 'ended');
-    return await resultOf(cluster, pod, ended);
+    return await resultOf(cluster, job, pod, ended);
   } catch (error) {
     if (!isHoldfastError(error, 'WAIT_TIMEOUT')) throw error;
     const reasons = [follower.last(), ...(await whyNot(cluster, job, pod, follower.podUid()))];
@@ -94,13 +92,32 @@ export async function removeMover(cluster: Cluster, job: Ref, uid: string, timeo
   await cluster.waitForList(POD, { namespace: job.namespace, labelSelector }, noPods, { timeoutMs, what });
 }
 
+/** A Job whose pods are refused (Pod Security, quotas, webhooks) tries again for ever, and says so only in events. */
+async function noticeRefusal(cluster: Cluster, job: KubeObject, pod: MoverPod, follower: Follower, watch: MoverWatch) {
+  try {
+    const timeoutMs = Math.min(REFUSED_AFTER_MS, watch.startTimeoutMs);
+    await follower.until('the pod of the mover', timeoutMs, (state) => state.object !== undefined);
+  } catch (error) {
+    if (!isHoldfastError(error, 'WAIT_TIMEOUT')) throw error;
+    const warnings = await warningsAbout(cluster, pod.namespace, job.metadata.uid);
+    const refused = warnings.find((warning) => warning.startsWith('FailedCreate'));
+    if (refused !== undefined) throw failed(pod, `its pod is refused: ${refused}`);
+  }
+}
+
+const REFUSED_AFTER_MS = 10_000;
+
+type Follower = ReturnType<typeof followPod>;
+
 function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: MoverWatch) {
   let seen: KubeObject | undefined;
   let last = 'no pod yet';
   const labelSelector = `batch.kubernetes.io/controller-uid=${job.metadata.uid}`;
   const look = (pods: readonly KubeObject[]): PodState => {
     const current = pods[0];
-    if (current === undefined && seen !== undefined) throw failed(pod, `its pod ${seen.metadata.name} was removed`);
+    if (current === undefined && seen !== undefined) {
+      return { phase: 'ended', words: `its pod ${seen.metadata.name} was removed` };
+    }
     const state = lookAtPod(current, Date.now());
     if (state.problem !== undefined) throw problemOf(pod, state.problem);
     seen = current ?? seen;
@@ -124,19 +141,27 @@ function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: Move
   };
 }
 
-async function resultOf(cluster: Cluster, pod: MoverPod, state: PodState): Promise<MoverResult> {
+async function resultOf(cluster: Cluster, job: KubeObject, pod: MoverPod, state: PodState): Promise<MoverResult> {
   const answer = parseMoverAnswer(state.message ?? '');
   const { object } = state;
   if (answer !== undefined && (answer.exitCode === 0 || answer.exitCode === 3) && object !== undefined) {
     return { ...answer, podName: object.metadata.name, podUid: object.metadata.uid, node: state.node };
   }
   if (answer?.failure !== undefined) throw failed(pod, answer.failure.message, answer.failure);
-  const log = object === undefined ? '' : await cluster.logs(pod.namespace, object.metadata.name, LOG_TAIL);
+  if (object === undefined) throw failed(pod, [state.words, ...(await endOfJob(cluster, job))].join('; '));
+  const log = await cluster.logs(pod.namespace, object.metadata.name, LOG_TAIL);
   const lines = log
     .trim()
     .split('\n')
     .filter((line) => line !== '');
   throw failed(pod, [state.words, ...lines.slice(-3)].join('; '));
+}
+
+/** A Job removes the pod itself when its deadline is over. */
+async function endOfJob(cluster: Cluster, job: KubeObject): Promise<string[]> {
+  const current = await cluster.get(JOB, job.metadata.namespace, job.metadata.name);
+  const end = conditionOf(current, 'Failed') ?? conditionOf(current, 'FailureTarget');
+  return end === undefined ? [] : [`${end.reason}: ${end.message}`];
 }
 
 const LOG_TAIL = { container: MOVER_CONTAINER, tailLines: 20 };

@@ -1,7 +1,8 @@
 /** Key files of a repository: from a password to the master key (restic format v2, "Key files"). */
 import { createHash, randomBytes, scrypt } from 'node:crypto';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { currentUser } from '../base/user.ts';
 import type { Store } from '../store/store.ts';
 import { type MasterKey, seal, tryOpen } from './crypto.ts';
 import {
@@ -53,7 +54,7 @@ export async function createKey(
   const userKey = await deriveKey(password, salt, kdf);
   const bytes = encodeKeyFile({
     created: new Date().toISOString(),
-    username: options.username ?? userInfo().username,
+    username: options.username ?? currentUser().username,
     hostname: options.hostname ?? hostname(),
     ...kdf,
     salt,

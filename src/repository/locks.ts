@@ -2,9 +2,10 @@
  * Locks: restic's protocol, so that restic and Holdfast keep out of each other's way (restic format v2, "Locks").
  * Readers and writers share; who removes packs is alone.
  */
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { currentUser } from '../base/user.ts';
 import type { StoredFile } from '../store/store.ts';
 import { decodeLock, type LockFile } from './format/lock.ts';
 import { formatTime } from './format/time.ts';
@@ -115,7 +116,7 @@ async function tryAcquire(repository: Repository, options: LockOptions, clock: C
 }
 
 function holderOf({ exclusive, hostname: host }: Pick<LockOptions, 'exclusive' | 'hostname'>): LockHolder {
-  const { username, uid, gid } = userInfo();
+  const { username, uid, gid } = currentUser();
   return { exclusive, hostname: host, username, pid: process.pid, uid, gid };
 }
 

@@ -10,6 +10,7 @@ import { textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, JOB, POD, SNAPSHOT, SNAPSHOT_CLASS, VOLUME } from '../../../src/cluster/resources.ts';
 import { parseRecipe } from '../../../src/manifest/recipe.ts';
 import { listBackups } from '../../../src/repository/snapshots.ts';
+import { createNamespace } from '../kubectl.ts';
 import {
   type BackupScene,
   describeFolder,
@@ -223,6 +224,22 @@ test('a backup that is at work keeps a second one of the same claim away', async
 function codeOf(error: { code?: string }): string | undefined {
   return error.code;
 }
+
+test('a namespace that refuses the mover fails the backup with the reason of its policy', async () => {
+  const { namespace, kubectl, remove } = await createNamespace(scene.state, 'strict');
+  try {
+    const strict = { ...scene, namespace, kubectl };
+    await makeClaim(strict, 'data', { script: 'echo 1 > /data/file' });
+    await kubectl.run('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=restricted');
+    await expect(backupClaim(scene.cluster, runFor(strict, 'data'))).rejects.toMatchObject({
+      code: 'MOVER_FAILED',
+      message: expect.stringMatching(/violates PodSecurity "restricted/),
+    });
+    expect(await leftovers(strict)).toEqual([]);
+  } finally {
+    await remove();
+  }
+});
 
 test('refusals come before anything is made', async () => {
   const plan = (claim: string, more = {}) => planClaimBackup(scene.cluster, runFor(scene, claim, more));

@@ -54,6 +54,8 @@ export async function openBackupScene(): Promise<BackupScene> {
   const cache = await mkdtemp(join(tmpdir(), 'holdfast-restic-'));
   const cluster = await connect({ kubeconfig: state.kubeconfig });
   const { namespace, kubectl, remove } = await createNamespace(state, 'backup');
+  // Movers promise to keep to this level.
+  await kubectl.run('label', 'namespace', namespace, 'pod-security.kubernetes.io/enforce=baseline');
   const env = { ...process.env, ...keys, RESTIC_PASSWORD: password, RESTIC_REPOSITORY: url };
   return {
     ...{ state, cluster, repository, url, namespace, kubectl },
