@@ -73,7 +73,8 @@ export async function ensureParkedTarget(run: RestoreRun, volume: KubeObject): P
   const volumeName = volume.metadata.name;
   let found = await read(run, ref);
   if (isOfRestore(found, plan.restoreId) && textAt(found, 'spec', 'volumeName') !== volumeName) {
-    // Parked by a run whose volume is gone: it never had any data.
+    // Parked by a run whose volume is gone: it never had any data. One that is bound may have.
+    if (textAt(found, 'status', 'phase') !== 'Pending') throw alreadyBound(run, found);
     await cluster.remove(ref, { uid: found.metadata.uid });
     await waitGone(run, ref, found.metadata.uid);
     found = undefined;
@@ -144,6 +145,14 @@ function lostVolume({ plan }: RestoreRun, temporary: KubeObject): HoldfastError 
     volume,
     claim: claimName(plan),
     reason: `somebody else took or deleted it, or its temporary claim ${temporary.metadata.name}`,
+  });
+}
+
+function alreadyBound({ plan }: RestoreRun, target: KubeObject): HoldfastError {
+  return new HoldfastError('HAND_OVER_FAILED', {
+    volume: textAt(target, 'spec', 'volumeName') ?? 'none',
+    claim: claimName(plan),
+    reason: 'the claim is bound to it already, so another run of this restore is at work or somebody bound it',
   });
 }
 

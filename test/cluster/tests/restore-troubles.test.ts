@@ -1,7 +1,7 @@
 /** What goes wrong while a claim is restored into the real cluster, and what is left then. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isHoldfastError } from '../../../src/base/errors.ts';
-import { textAt } from '../../../src/cluster/object.ts';
+import { type KubeObject, textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, CONFIG_MAP, JOB, NAMESPACE, POD, SECRET, VOLUME } from '../../../src/cluster/resources.ts';
 import { abandonRestore } from '../../../src/restore/abandon.ts';
 import { restoreClaim } from '../../../src/restore/restore-claim.ts';
@@ -110,6 +110,22 @@ test('a claim that somebody makes meanwhile under the name of the target is left
   await abandonRestore(scene.cluster, { backupId: backup.snapshot.id, ...plan.target });
   expect(await leftovers(scene, namespace)).toEqual([]);
   expect((await scene.cluster.get(CLAIM, namespace, plan.target.name))?.metadata.uid).toBe(uid);
+});
+
+test('a target that is bound already is never removed, even when it bears the mark of this restore', async () => {
+  const namespace = await newNamespace();
+  const plan = await planned(scene, backup, { namespace });
+  const { name } = plan.target;
+  const ref = { resource: CLAIM, namespace, name };
+  const spec = { ...plan.claim.spec, storageClassName: 'zonal-now' };
+  const { uid } = (await scene.cluster.create({ ...plan.claim, spec })).metadata;
+  const bound = (claim: KubeObject | undefined) => (textAt(claim, 'status', 'phase') === 'Bound' ? true : undefined);
+  await scene.cluster.waitFor(ref, bound, { timeoutMs: 60_000, what: 'the claim to be bound' });
+  const error = await restoreClaim(scene.cluster, optionsFor(scene, plan)).catch((thrown) => thrown);
+  expect(isHoldfastError(error, 'HAND_OVER_FAILED')).toBe(true);
+  const left = await scene.cluster.get(CLAIM, namespace, name);
+  expect(left?.metadata).toMatchObject({ uid });
+  expect(left?.metadata.deletionTimestamp).toBeUndefined();
 });
 
 test('a namespace that forbids the mover is named as the reason, not a time that ran out', async () => {
