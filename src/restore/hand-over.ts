@@ -16,7 +16,7 @@ const boundByController = 'pv.kubernetes.io/bound-by-controller';
 const touchEveryMs = 2_000;
 
 /** Waits until no node has the volume attached any more: the target's first pod may run elsewhere. */
-export async function awaitDetached({ cluster, timeouts, signal }: RestoreRun, volumeName: string): Promise<void> {
+async function awaitDetached({ cluster, timeouts, signal }: RestoreRun, volumeName: string): Promise<void> {
   const nodes = (attachments: readonly KubeObject[]) =>
     attachments
       .filter((one) => textAt(one, 'spec', 'source', 'persistentVolumeName') === volumeName)
@@ -34,7 +34,10 @@ export async function awaitDetached({ cluster, timeouts, signal }: RestoreRun, v
   });
 }
 
-/** Gives the volume to the target in one patch that fails as a whole if anything is not as it was read. */
+/**
+ * Gives the volume to the target in one patch that fails as a whole if anything is not as it was read. Where that was
+ * done before, the target's pods may be at work with it already.
+ */
 export async function swapClaims(run: RestoreRun, volumeName: string, target: KubeObject): Promise<void> {
   const volume = await read(run, volumeRef(volumeName));
   const owner = textAt(volume, 'spec', 'claimRef', 'uid');
@@ -44,6 +47,7 @@ export async function swapClaims(run: RestoreRun, volumeName: string, target: Ku
     throw failed(run, volumeName, 'it is no longer bound to the temporary claim');
   }
   if (!isKept(volume)) throw failed(run, volumeName, 'its reclaim policy was changed while it was filled');
+  await awaitDetached(run, volumeName);
   try {
     await run.cluster.patch(volumeRef(volumeName), { json: swapPatch(run, volume, temporary, target) }, run.signal);
   } catch (error) {

@@ -34,13 +34,14 @@ export function planPlace(
   const map = placesOf(facts, storageClass.provisioner);
   const choice = choosePlace(recipe, wishes, map);
   if (choice instanceof HoldfastError) return choice;
-  if (choice.values.length === 0) return { ...choice, label: null, force: 'none' };
-  const reported = choice.level === 'zone' ? map.zoneKey : map.hostKey;
+  const { level, values, ...rest } = choice;
+  if (values.length === 0) return { ...rest, label: null, force: 'none' };
+  const reported = level === 'zone' ? map.zoneKey : map.hostKey;
   if (map.driverIsKnown && reported === null) {
-    const warning = `the driver ${storageClass.provisioner} knows no ${choice.level}s: its volumes are not tied to one`;
-    return { ...choice, label: null, force: 'none', warnings: [...choice.warnings, warning] };
+    const warning = `the driver ${storageClass.provisioner} knows no ${level}s: its volumes are not tied to one`;
+    return { ...rest, label: null, force: 'none', warnings: [...rest.warnings, warning] };
   }
-  const key = reported ?? (choice.level === 'zone' ? 'topology.kubernetes.io/zone' : 'kubernetes.io/hostname');
+  const key = reported ?? (level === 'zone' ? 'topology.kubernetes.io/zone' : 'kubernetes.io/hostname');
   return forcePlace(choice, key, storageClass);
 }
 

@@ -10,7 +10,7 @@ import { type KubeObject, textAt } from '../cluster/object.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { topologyOf } from '../manifest/topology.ts';
 import { awaitFilled, dropMover, ensureMover, type Filled, filledOf, markFilled } from './fill.ts';
-import { awaitBound, awaitDetached, liftRetain, removeTemporaryClaim, swapClaims, unmarkTarget } from './hand-over.ts';
+import { awaitBound, liftRetain, removeTemporaryClaim, swapClaims, unmarkTarget } from './hand-over.ts';
 import type { RestorePlan } from './plan.ts';
 import { ensureParkedTarget, ensureTemporaryClaim, removeClassCopy, secureVolume } from './provision.ts';
 import {
@@ -62,7 +62,6 @@ export async function restoreClaim(cluster: Cluster, options: RestoreOptions): P
   };
   const { target, filled } = (await findFilled(run)) ?? (await provisionAndFill(run));
   await dropMover(run, moverRef(run.plan), run.plan.restoreId);
-  await awaitDetached(run, filled.volume);
   await swapClaims(run, filled.volume, target);
   await awaitBound(run, filled.volume, target);
   await removeTemporaryClaim(run, filled.volume);

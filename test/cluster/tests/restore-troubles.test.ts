@@ -1,7 +1,7 @@
 /** What goes wrong while a claim is restored into the real cluster, and what is left then. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { isHoldfastError } from '../../../src/base/errors.ts';
-import { type KubeObject, textAt } from '../../../src/cluster/object.ts';
+import { conditionOf, type KubeObject, textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, CONFIG_MAP, JOB, NAMESPACE, POD, SECRET, VOLUME } from '../../../src/cluster/resources.ts';
 import { abandonRestore } from '../../../src/restore/abandon.ts';
 import { restoreClaim } from '../../../src/restore/restore-claim.ts';
@@ -18,6 +18,7 @@ import {
   runPod,
   type Scene,
 } from './restore-scene.ts';
+import { statefulSetOf } from './stateful-set.ts';
 
 let scene: Scene;
 let backup: Backup;
@@ -110,6 +111,29 @@ test('a claim that somebody makes meanwhile under the name of the target is left
   await abandonRestore(scene.cluster, { backupId: backup.snapshot.id, ...plan.target });
   expect(await leftovers(scene, namespace)).toEqual([]);
   expect((await scene.cluster.get(CLAIM, namespace, plan.target.name))?.metadata.uid).toBe(uid);
+});
+
+test('a restore that was interrupted after the hand-over ends while pods work with the volume', async () => {
+  const namespace = await newNamespace();
+  const plan = await planned(scene, backup, { namespace });
+  await interruptAt(plan, 'belongs to');
+  await scene.cluster.create(statefulSetOf(scene.state, namespace, 1, 'echo more > /data/written.by.pod'));
+  const pod = { resource: POD, namespace, name: 'db-0' };
+  const ready = (object: KubeObject | undefined) =>
+    conditionOf(object, 'Ready')?.status === 'True' ? true : undefined;
+  await scene.cluster.waitFor(pod, ready, { timeoutMs: 120_000, what: 'the pod to be ready' });
+  const again = await planned(scene, backup, { namespace });
+  const result = await restoreClaim(scene.cluster, optionsFor(scene, again));
+  expect(
+    textAt(await scene.cluster.get(VOLUME, undefined, result.volume), 'spec', 'persistentVolumeReclaimPolicy'),
+  ).toBe('Delete');
+  expect(await leftovers(scene, namespace)).toEqual([]);
+  const { log } = await runPod(scene, namespace, plan.target.name, [
+    'sh',
+    '-ec',
+    'cd /data; cat written.by.pod deep/er/hello.txt',
+  ]);
+  expect(log).toBe('more\nhello\n');
 });
 
 test('a target that is bound already is never removed, even when it bears the mark of this restore', async () => {
