@@ -2,7 +2,7 @@
  * The repository that the settings name, opened, and locked, for the time of a command.
  */
 import { hostname } from 'node:os';
-import { acquireLock } from '../repository/locks.ts';
+import { acquireLock, type Lock } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { openStore } from '../store/open-store.ts';
 import type { CommandContext } from './command.ts';
@@ -28,12 +28,12 @@ export async function withRepository<T>(
  */
 export function withLockedRepository<T>(
   context: CommandContext,
-  use: (repository: Repository, signal: AbortSignal) => Promise<T>,
+  use: (repository: Repository, signal: AbortSignal, lock: Lock) => Promise<T>,
 ): Promise<T> {
   return withRepository(context, async (repository) => {
     const lock = await acquireLock(repository, { exclusive: false, hostname: hostname(), signal: context.signal });
     try {
-      return await use(repository, AbortSignal.any([context.signal, lock.signal]));
+      return await use(repository, AbortSignal.any([context.signal, lock.signal]), lock);
     } catch (error) {
       throw lock.signal.aborted ? lock.signal.reason : error;
     } finally {

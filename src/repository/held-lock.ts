@@ -54,6 +54,19 @@ export class HeldLock {
     return this.#lost.signal;
   }
 
+  /** Asks the store whether the lock is still there. Throws LOCK_LOST, and aborts the signal with it. */
+  async confirm(): Promise<void> {
+    let asked: string | undefined;
+    let isThere = false;
+    // A refresh may replace the file while the store is asked for it: then the new one is asked for.
+    while (!isThere && asked !== this.#ids.at(-1)) {
+      asked = this.#ids.at(-1);
+      isThere = await this.#isThere();
+    }
+    if (!isThere) this.#lose('somebody removed it');
+    this.#lost.signal.throwIfAborted();
+  }
+
   /** Removes the lock. Safe to call again. */
   async release(): Promise<void> {
     this.#released.abort();

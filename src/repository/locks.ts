@@ -15,6 +15,8 @@ import { loadFile, type Repository } from './repository.ts';
 export interface Lock {
   /** Aborted with LOCK_LOST as its reason when the lock is gone: whoever works under it must stop. */
   readonly signal: AbortSignal;
+  /** Asks the store whether the lock is still there, for the last moment before a result counts. Throws LOCK_LOST. */
+  confirm(): Promise<void>;
   /** Removes the lock. Safe to call again. */
   release(): Promise<void>;
 }

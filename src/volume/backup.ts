@@ -34,6 +34,8 @@ export interface BackupOptions {
   readonly packSizeBytes?: number;
   readonly onProgress?: (progress: BackupProgress) => void;
   readonly signal?: AbortSignal;
+  /** Called when all is stored, before the snapshot is: throws when the lock was lost, since then packs may be, too. */
+  readonly confirmLock?: () => Promise<void>;
   readonly clock?: Clock;
 }
 
@@ -109,6 +111,7 @@ export async function backupFolder(repository: Repository, options: BackupOption
     });
     await workers.flush();
     await uploader.finish();
+    await options.confirmLock?.();
     const endMs = clock.nowMs();
     const facts = { walk, treeId, parentId: parent?.id, storedBytes: uploader.storedBytes, startMs, endMs };
     const backupId = await saveSnapshot(repository, describe(options, facts));

@@ -13,7 +13,7 @@ import {
   parseMoverJob,
   type RestoreJob,
 } from '../base/mover-protocol.ts';
-import { acquireLock } from '../repository/locks.ts';
+import { acquireLock, type Lock } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { loadSnapshot } from '../repository/snapshots.ts';
 import { openStore } from '../store/open-store.ts';
@@ -67,7 +67,7 @@ async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundin
     try {
       log.info('repository open', { repository: job.repository, kind: job.kind });
       return job.kind === 'backup'
-        ? await backUp(repository, job, log, either)
+        ? await backUp(repository, job, { log, signal: either, lock })
         : await restore(repository, job, log, either);
     } catch (error) {
       throw lock.signal.aborted ? lock.signal.reason : error;
@@ -79,7 +79,13 @@ async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundin
   }
 }
 
-async function backUp(repository: Repository, job: BackupJob, log: Log, signal: AbortSignal): Promise<MoverAnswer> {
+interface Work {
+  readonly log: Log;
+  readonly signal: AbortSignal;
+  readonly lock: Lock;
+}
+
+async function backUp(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
   const recipe = await encodeWithUsage(job);
   const summary = await backupFolder(repository, {
     source: job.source,
@@ -92,6 +98,7 @@ async function backUp(repository: Repository, job: BackupJob, log: Log, signal: 
     ...(job.parentId === undefined ? {} : { parentId: job.parentId }),
     onProgress: progressLog(log),
     signal,
+    confirmLock: () => lock.confirm(),
   });
   return answerOf('backup', summary, { backupId: summary.backupId });
 }

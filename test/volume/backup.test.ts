@@ -3,6 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { appendFileSync, mkdirSync, rmSync, statSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeAll, describe, expect, it } from 'vitest';
+import { acquireLock } from '../../src/repository/locks.ts';
 import { initRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
@@ -182,6 +183,17 @@ describe('backing up a folder', () => {
     expect(await listSnapshots(own)).toEqual([]);
     const summary = await backupFolder(own, optionsFor(folder));
     expect(summary.errors).toEqual([]);
+  });
+
+  it('saves no snapshot when its lock was removed meanwhile, since a prune may have taken its packs', async () => {
+    const { path, repository: own } = await freshRepository();
+    const lock = await acquireLock(own, { exclusive: false, hostname: 'test-host' });
+    rmSync(join(path, 'locks'), { recursive: true });
+    const running = backupFolder(own, optionsFor(folder, { confirmLock: () => lock.confirm() }));
+    await expect(running).rejects.toMatchObject({ code: 'LOCK_LOST', exitCode: 11 });
+    expect(lock.signal.aborted).toBe(true);
+    expect(await listSnapshots(own)).toEqual([]);
+    await lock.release();
   });
 
   it('fails as a whole when a pack cannot be stored', async () => {

@@ -66,7 +66,7 @@ async function backUpFolder({ dir, tags, host }: FolderRequest, context: Command
   const { output } = context;
   const progress = createProgress(output);
   const startMs = Date.now();
-  const summary = await withLockedRepository(context, (repository, signal) =>
+  const summary = await withLockedRepository(context, (repository, signal, lock) =>
     backupFolder(repository, {
       source,
       host,
@@ -75,6 +75,7 @@ async function backUpFolder({ dir, tags, host }: FolderRequest, context: Command
       username: userName(),
       onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
       signal,
+      confirmLock: () => lock.confirm(),
     }),
   ).finally(progress.clear);
   for (const { path: file, message } of summary.errors) {
