@@ -35,7 +35,7 @@ export async function restoreToClaim(request: Request, context: CommandContext):
       else for (const line of describePlan(plan)) output.line(line);
       return;
     }
-    for (const line of describePlan(plan)) output.note(line);
+    for (const line of describePlan(plan).filter(isAboutTheVolume)) output.note(line);
     const result = await restoreClaim(cluster, {
       plan,
       repository: await repositoryAccess(options, context),
@@ -46,6 +46,11 @@ export async function restoreToClaim(request: Request, context: CommandContext):
     });
     report(plan, result, output);
   });
+}
+
+/** What is made and dropped stands in the plan for those who ask for it. */
+function isAboutTheVolume(line: string): boolean {
+  return !/^(creates|keeps|drops| )/.test(line);
 }
 
 async function makePlan(cluster: Cluster, request: Request, context: CommandContext): Promise<RestorePlan> {

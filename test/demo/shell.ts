@@ -9,14 +9,14 @@ export class DemoShell {
   readonly #folder: string;
   readonly #env: Record<string, string | undefined>;
 
-  /** Commands run in `folder`, which also gets a program `holdfast`. */
-  constructor(folder: string, env: Readonly<Record<string, string>> = {}) {
+  /** Commands run in `folder`, which also gets a program `holdfast`; `path` are folders of more programs. */
+  constructor(folder: string, env: Readonly<Record<string, string>> = {}, path: readonly string[] = []) {
     this.#folder = folder;
     const bin = join(folder, '.bin');
     mkdirSync(bin, { recursive: true });
     writeFileSync(join(bin, 'holdfast'), `#!/bin/sh\nexec "${process.execPath}" "${entryPoint}" "$@"\n`);
     chmodSync(join(bin, 'holdfast'), 0o755);
-    this.#env = { ...process.env, PATH: `${bin}${delimiter}${process.env.PATH ?? ''}`, ...env };
+    this.#env = { ...process.env, ...env, PATH: [bin, ...path, process.env.PATH ?? ''].join(delimiter) };
   }
 
   say(...lines: readonly string[]): void {
@@ -41,8 +41,13 @@ export class DemoShell {
     return stdout;
   }
 
-  #start(line: string, stdout: 'inherit' | 'pipe'): string {
-    process.stdout.write(`$ ${line}\n`);
+  /** What a line prints, for the story's own proofs; not shown. */
+  quiet(line: string): string {
+    return this.#start(line, 'pipe', false);
+  }
+
+  #start(line: string, stdout: 'inherit' | 'pipe', shown = true): string {
+    if (shown) process.stdout.write(`$ ${line}\n`);
     const result = spawnSync('sh', ['-ec', line], {
       cwd: this.#folder,
       env: this.#env,
