@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BackupJob } from '../base/mover-protocol.ts';
 import { version } from '../base/version.ts';
+import { statusOf } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { ALIVE, claimSelector, ownedBy, RUN } from '../cluster/labels.ts';
 import { type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
@@ -46,6 +47,7 @@ export async function backupClaim(cluster: Cluster, options: ClaimBackupRun): Pr
     return { ...moved, durationMs: clock.nowMs() - startedMs, warnings: run.warnings };
   } finally {
     if (!failed || options.keepOnFailure !== true) await run.cleanUp();
+    run.endBeat();
   }
 }
 
@@ -112,7 +114,6 @@ class Run {
 
   /** Runs to its end even when the run itself was cancelled. What could not be removed is a warning, found by the next run. */
   async cleanUp(): Promise<void> {
-    clearInterval(this.#beat);
     this.#say('clean-up', 'removes mover, temporary claim and snapshot');
     const selector = `${claimSelector('backup', this.#plan.source.claim.metadata.uid)},${RUN}=${this.#options.run}`;
     try {
@@ -121,6 +122,11 @@ class Run {
       if (!isHoldfastError(error)) throw error;
       this.#warn(`could not remove everything of this run, the next one will: ${error.message}`);
     }
+  }
+
+  /** From here on the next run may take what is left for dead. */
+  endBeat(): void {
+    clearInterval(this.#beat);
   }
 
   async #snapshot(job: KubeObject): Promise<KubeObject> {
@@ -176,7 +182,7 @@ class Run {
       volumeMode: source.volumeMode,
       settings: this.#options,
       repository: this.#options.repository,
-      nodeSelector: nodeSelectorOf(source.volume),
+      nodeSelector: this.#plan.staysInPlace ? nodeSelectorOf(source.volume) : undefined,
       tolerations: tolerationsOf(collected.pods),
       activeDeadlineSeconds: Math.ceil((this.#timeouts.startMs + this.#timeouts.moveMs) / 1000),
       alive: new Date(this.#clock.nowMs()).toISOString(),
@@ -226,7 +232,7 @@ class Run {
     }
     const state = result.exitCode === 0 ? ('complete' as const) : ('incomplete' as const);
     const { backupId, counts, errorCount, errors, node } = result;
-    if (backupId === undefined || (finder !== undefined && (await finder.find(run, claimUid)) === undefined)) {
+    if (backupId === undefined || (finder !== undefined && !(await finder.has(backupId)))) {
       const reason = `it says it made the backup ${backupId ?? '(without id)'}, which is not in the repository`;
       throw new HoldfastError('MOVER_FAILED', { claim: this.#plan.source.title, reason });
     }
@@ -240,7 +246,8 @@ class Run {
       try {
         await this.#cluster.patch(refOf(job), { merge: { metadata: { annotations: { [ALIVE]: mark } } } });
       } catch (error) {
-        this.#warn(`could not renew the mark of this run: ${messageOf(error)}`);
+        // At the end of the run the Job goes while this beats on.
+        if (statusOf(error) !== 404) this.#warn(`could not renew the mark of this run: ${messageOf(error)}`);
       }
     };
     this.#beat = setInterval(() => void renew(), ALIVE_EVERY_MS);

@@ -18,10 +18,7 @@ export interface CronJobOptions {
 
 const POLICY_FOLDER = '/etc/holdfast';
 const POLICY_FILE = 'policy.yaml';
-/** A CronJob's Jobs get eleven characters more, and a Job's name is a label of 63. */
-const LONGEST_NAME = 52;
-
-/** YAML documents. Throws POLICY_INVALID for a policy without schedule, or with a name that is too long for a CronJob. */
+/** YAML documents. Throws POLICY_INVALID for a policy without schedule. */
 export function renderCronJob(options: CronJobOptions): string {
   return cronJobObjects(options)
     .map((object) => stringify(object, { lineWidth: 120, aliasDuplicateObjects: false }))
@@ -38,10 +35,6 @@ export function cronJobObjects(options: CronJobOptions): object[] {
       source,
       problem: 'it has no spec.schedule, so nothing would start it',
     });
-  }
-  if (name.length > LONGEST_NAME) {
-    const problem = `its name is too long for a CronJob (${LONGEST_NAME - 'holdfast-'.length} characters at most)`;
-    throw new HoldfastError('POLICY_INVALID', { source, problem });
   }
   const metadata = { name, namespace, labels: { 'app.kubernetes.io/name': 'holdfast' } };
   // Cluster-wide names need the namespace in them.

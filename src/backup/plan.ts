@@ -7,7 +7,7 @@ import type { Cluster } from '../cluster/client.ts';
 import { readClusterUid } from '../cluster/connect.ts';
 import { workLabels, workName } from '../cluster/labels.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
-import { textAt } from '../cluster/object.ts';
+import { type KubeObject, textAt } from '../cluster/object.ts';
 import { SNAPSHOT_CLASS, STORAGE_CLASS } from '../cluster/resources.ts';
 import { type ClassChoice, chooseSnapshotClass, SNAPSHOT_CLASS_MARK } from '../cluster/snapshot-class.ts';
 import { type BackupSource, readSource } from './source.ts';
@@ -33,6 +33,11 @@ export interface ClaimBackupPlan {
   readonly class: ClassChoice;
   /** Of the temporary claim: the source's, or the only one of its driver. */
   readonly storageClass: string;
+  /**
+   * Whether the mover has to run where the volume is, since some snapshots can be read only there (R5.7). A class that
+   * binds at once chooses the place itself, and the mover follows.
+   */
+  readonly staysInPlace: boolean;
   readonly clusterUid: string;
   readonly host: string;
   /** Of everything that is made for the time of the run. */
@@ -58,12 +63,14 @@ export async function planClaimBackup(cluster: Cluster, options: ClaimBackupOpti
     const reason = 'its UID tells the backups of this cluster from those of others; give it as the cluster uid instead';
     throw new HoldfastError('CLUSTER_DENIED', { verb: 'get', resource: 'the namespace kube-system', reason });
   }
+  const storageClass = await chooseStorageClass(cluster, source);
   const identity = { role: 'backup', run: options.run, claimUid: source.claim.metadata.uid } as const;
   return {
     source,
     method: 'SnapshotMove',
     class: classChoice,
-    storageClass: await chooseStorageClass(cluster, source),
+    storageClass: storageClass.metadata.name,
+    staysInPlace: textAt(storageClass, 'volumeBindingMode') === 'WaitForFirstConsumer',
     clusterUid,
     host: options.clusterName ?? `cluster-${clusterUid.slice(0, 8)}`,
     name: workName(identity, options.claim),
@@ -91,16 +98,16 @@ function refuseUnreachable({ repository, namespace }: ClaimBackupOptions): void 
 }
 
 /** A snapshot is read through a claim of the same driver, and a claim without a class is never provisioned (R3.3). */
-async function chooseStorageClass(cluster: Cluster, source: BackupSource): Promise<string> {
+async function chooseStorageClass(cluster: Cluster, source: BackupSource): Promise<KubeObject> {
   const own = source.storageClassName;
   const found = own === undefined ? undefined : await cluster.get(STORAGE_CLASS, undefined, own);
-  if (own !== undefined && found !== undefined && textAt(found, 'provisioner') === source.driver) return own;
+  if (found !== undefined && textAt(found, 'provisioner') === source.driver) return found;
   const classes = await cluster.list(STORAGE_CLASS);
   const fitting = classes.filter((one) => textAt(one, 'provisioner') === source.driver);
   const [only] = fitting;
-  if (only !== undefined && fitting.length === 1) return only.metadata.name;
+  if (only !== undefined && fitting.length === 1) return only;
   const names = fitting.map((one) => one.metadata.name).join(', ') || 'none';
-  const missing = own === undefined ? 'it has no storage class' : `its storage class ${own} is gone`;
+  const missing = own === undefined ? 'it has no storage class' : `its storage class ${own} is not there any more`;
   const reason = `${missing}, and the snapshot can be read only through one of ${source.driver} (there are: ${names})`;
   throw new HoldfastError('SNAPSHOT_UNSUPPORTED', { claim: source.title, reason });
 }

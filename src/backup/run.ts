@@ -42,8 +42,10 @@ export interface ClaimBackupRun extends ClaimBackupOptions {
   readonly clock?: Clock;
 }
 
-/** Looks up the backup of a run in the repository. */
+/** Looks into the repository. */
 export interface BackupFinder {
+  has(backupId: string): Promise<boolean>;
+  /** The backup that a run made of a claim, where no mover was left to name it. */
   find(run: string, claimUid: string): Promise<FoundBackup | undefined>;
 }
 

@@ -49,7 +49,8 @@ const retentionSchema = z
 const policySchema = z.strictObject({
   apiVersion,
   kind: z.literal('BackupPolicy'),
-  metadata,
+  /** Short: CronJobs, Jobs and labels get longer names made of it. */
+  metadata: z.strictObject({ name: name.max(43), namespace: name }),
   spec: z.strictObject({
     schedule: z
       .strictObject({

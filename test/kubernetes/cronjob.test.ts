@@ -72,5 +72,5 @@ test('its account may write only in its own namespace, and nothing cluster-wide 
 
 test('a policy without schedule, or with a name too long for its Jobs, is refused', () => {
   expect(() => render(text.replace(/ {2}schedule.*\n/, ''))).toThrow('no spec.schedule');
-  expect(() => render(text.replace('nightly', 'n'.repeat(44)))).toThrow('too long');
+  expect(() => render(text.replace('nightly', 'n'.repeat(44)))).toThrow('metadata.name');
 });

@@ -86,6 +86,14 @@ test('a backup carries the identity of claim, cluster, policy and run, and a rec
   expect(recipe.sizes.filesystemBytes).toBeGreaterThan(recipe.sizes.usedBytes ?? 0);
 });
 
+test('a claim of a class that binds at once is backed up wherever its copy comes to lie', async () => {
+  for (const name of ['now-1', 'now-2', 'now-3']) {
+    await makeClaim(scene, name, { script: 'echo 1 > /data/file; sync', storageClass: 'zonal-now', zone: '' });
+    expect(await backupClaim(scene.cluster, runFor(scene, name))).toMatchObject({ state: 'complete' });
+  }
+  expect(await leftovers(scene)).toEqual([]);
+});
+
 test('the next backup stores only what changed since the last', async () => {
   await makeClaim(scene, 'grows', { script: 'head -c 20000000 /dev/urandom > /data/old; sync; sleep 3' });
   await backupClaim(scene.cluster, runFor(scene, 'grows'));

@@ -136,7 +136,7 @@ export async function makeClaim(
     kind: 'Pod',
     metadata: { name },
     spec: {
-      nodeSelector: { 'topology.kubernetes.io/zone': zone },
+      ...(zone === '' ? {} : { nodeSelector: { 'topology.kubernetes.io/zone': zone } }),
       terminationGracePeriodSeconds: 0,
       automountServiceAccountToken: false,
       containers: [container],
