@@ -1,8 +1,9 @@
 import { realpath } from 'node:fs/promises';
-import { hostname, userInfo } from 'node:os';
+import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
+import { currentUser } from '../../base/user.ts';
 import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
 import { claimBackupOptions, policyOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, text, texts } from '../command.ts';
@@ -72,7 +73,7 @@ async function backUpFolder({ dir, tags, host }: FolderRequest, context: Command
       host,
       tags,
       paths: [path],
-      username: userName(),
+      username: currentUser().username,
       onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
       signal,
       confirmLock: () => lock.confirm(),
@@ -94,15 +95,6 @@ async function realFolder(path: string): Promise<string> {
     return await realpath(path);
   } catch (error) {
     throw new HoldfastError('SOURCE_UNREADABLE', { path, reason: messageOf(error) }, { cause: error });
-  }
-}
-
-function userName(): string {
-  try {
-    return userInfo().username;
-  } catch {
-    // A container's user need not have a name.
-    return String(process.getuid?.() ?? '');
   }
 }
 
