@@ -4,7 +4,8 @@
 import { stripVTControlCharacters, styleText } from 'node:util';
 
 export interface TextStream {
-  write(text: string): unknown;
+  /** `done` is called when the stream has taken it, or with why it could not. */
+  write(data: string | Uint8Array, done?: (error?: Error | null) => void): unknown;
   readonly isTTY?: boolean;
   readonly columns?: number;
 }
@@ -19,6 +20,8 @@ export interface Output {
   text(text: string): void;
   /** A value of the result, as one line of JSON. */
   value(value: unknown): void;
+  /** Part of a result that may be large, as it is; waits until it is written. */
+  bytes(data: Uint8Array): Promise<void>;
   /** A line for the reader beside the result, on stderr; nothing with --json. */
   note(text: string): void;
   /** Something that went wrong without ending the run: text, or one line of JSON. */
@@ -45,6 +48,10 @@ export function createOutput({ stdout, stderr, json, colour }: OutputOptions): O
     text: (text) => stdout.write(text),
     line: (text = '') => stdout.write(`${text}\n`),
     value: (value) => stdout.write(`${JSON.stringify(value)}\n`),
+    bytes: (data) =>
+      new Promise((resolve, reject) => {
+        stdout.write(data, (error) => (error ? reject(error) : resolve()));
+      }),
     note: (text) => {
       if (!json) stderr.write(`${text}\n`);
     },

@@ -3,7 +3,7 @@
  */
 import { CommanderError, Command as Parser } from 'commander';
 import { HoldfastError } from '../base/errors.ts';
-import { version, version } from '../base/version.ts';
+import { version } from '../base/version.ts';
 import { type Command, type CommandContext, exitCodeMeanings } from './command.ts';
 import { type CommandEntry, commandList } from './command-list.ts';
 import type { GlobalOptions } from './config.ts';
