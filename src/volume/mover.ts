@@ -33,6 +33,8 @@ export interface MoverSurroundings {
   readonly answerFile: string | undefined;
 }
 
+/** For somebody who removes packs to finish. */
+const LOCK_WAIT_MS = 10 * 60_000;
 /** Every 5 s a line of progress. */
 const PROGRESS_MS = 5_000;
 
@@ -61,7 +63,12 @@ async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundin
   const store = await openStore(job.repository, { env });
   try {
     const repository = await openRepository(store, passwordOf(env));
-    const lock = await acquireLock(repository, { exclusive: false, hostname: lockHost(job, env), signal });
+    const lock = await acquireLock(repository, {
+      exclusive: false,
+      hostname: lockHost(job, env),
+      waitMs: LOCK_WAIT_MS,
+      signal,
+    });
     // Whichever comes first: SIGTERM, or the loss of the lock.
     const either = AbortSignal.any([signal, lock.signal]);
     try {
