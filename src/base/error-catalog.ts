@@ -121,6 +121,18 @@ export const catalog = {
     message: '"{name}" matches {count} backups: {matches}.',
     hint: 'Give more characters of the id.',
   },
+  BACKUP_OF_SEVERAL_CLUSTERS: {
+    message: 'Claims called "{name}" of several clusters are backed up here: {clusters}.',
+    hint: 'Choose one cluster with --tag cluster-uid=UID, or give the id of the backup.',
+  },
+  PATH_NOT_IN_BACKUP: {
+    message: 'The backup {backup} has no {path}.',
+    hint: 'Run `holdfast ls {backup}` to see what is in it.',
+  },
+  ENTRY_NOT_DUMPABLE: {
+    message: 'Cannot write out {path}: {reason}.',
+    hint: 'Name a file or a folder; `holdfast restore` brings back everything else.',
+  },
   FOLDER_NOT_IN_BACKUP: {
     message: 'The backup {backup} has no folder {folder}.',
     hint: 'Run `holdfast ls {backup}` to see what is in it.',
@@ -165,6 +177,15 @@ export const catalog = {
   FORGET_INCOMPLETE: {
     message: '{count} backups could not be removed.',
     hint: 'The errors above say why; the rest is done.',
+    exitCode: 3,
+  },
+  PRUNE_REFUSED: {
+    message: 'The repository cannot be pruned: {reason}.',
+    hint: 'Nothing was removed. Run `holdfast repair index`, then `holdfast check`, which names the backups concerned.',
+  },
+  PRUNE_INCOMPLETE: {
+    message: '{count} packs could not be deleted.',
+    hint: 'The errors above say why. No backup needs them, and the next prune tries again.',
     exitCode: 3,
   },
 

@@ -21,13 +21,16 @@ export class PackUploader {
     this.#index = new IndexWriter(repository, clock);
   }
 
-  /** Starts the upload of a pack; its slot is free again when the upload has ended. A failure surfaces in `finish`. */
+  /**
+   * Starts the upload of a pack; its slot is free again when the upload has ended, which the promise tells. That never
+   * rejects: a failure surfaces in `finish`.
+   */
   upload(
     pack: FinishedPack,
     memory: SharedArrayBuffer,
     slot: PackSlot | undefined,
     onFailure: (error: unknown) => void,
-  ): void {
+  ): Promise<void> {
     const upload = this.#store(pack, memory)
       .catch((error: unknown) => {
         this.#failure ??= { error };
@@ -38,6 +41,7 @@ export class PackUploader {
         this.#uploads.delete(upload);
       });
     this.#uploads.add(upload);
+    return upload;
   }
 
   /** Waits for all uploads and writes the last index file; what did arrive is indexed even when something failed. */

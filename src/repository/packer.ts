@@ -65,13 +65,23 @@ export class Packer {
 
   /** Adds a blob that the caller has claimed in the index. Blocks the thread while no pack buffer is free. */
   add(id: string, data: Uint8Array): void {
+    this.#add(id, data, 0);
+  }
+
+  /** As add, for a blob that is compressed already: a frame that holds `uncompressedLength` bytes. */
+  addCompressed(id: string, frame: Uint8Array, uncompressedLength: number): void {
+    this.#add(id, frame, uncompressedLength);
+  }
+
+  #add(id: string, data: Uint8Array, uncompressedLength: number): void {
     if (this.#slot < 0) this.#slot = this.#takeSlot();
-    if (!this.#fits(data.length)) {
+    // An empty buffer stays: what does not fit into it fits into no other.
+    if (!this.#fits(data.length) && this.#entries.length > 0) {
       this.flush();
       this.#slot = this.#takeSlot();
     }
-    if (this.#fits(data.length)) this.#append(this.#buffers[this.#slot]!, id, data);
-    else this.#addOversized(id, data);
+    if (this.#fits(data.length)) this.#append(this.#buffers[this.#slot]!, id, data, uncompressedLength);
+    else this.#addOversized(id, data, uncompressedLength);
     if (this.#position >= this.#options.packSizeBytes || this.#entries.length >= maxEntries) this.flush();
   }
 
@@ -90,25 +100,33 @@ export class Packer {
   }
 
   /** A blob larger than any slot (the tree of a huge directory) gets a pack of its own, in memory of its own. */
-  #addOversized(id: string, data: Uint8Array): void {
+  #addOversized(id: string, data: Uint8Array, uncompressedLength: number): void {
     const memory = new SharedArrayBuffer(data.length + 2 * sealBytes + headerEntryBytes + 4);
     const bytes = Buffer.from(memory);
-    this.#append(bytes, id, data);
+    this.#append(bytes, id, data, uncompressedLength);
     const pack = this.#finish(bytes, -1);
     this.#options.emit(pack, memory);
   }
 
-  #append(pack: Buffer, id: string, data: Uint8Array): void {
-    const { codec, compressionLevel, type } = this.#options;
+  /** `uncompressedLength` is 0 for data as it is, which is compressed here where that pays. */
+  #append(pack: Buffer, id: string, data: Uint8Array, uncompressedLength: number): void {
+    const { type } = this.#options;
     const start = this.#position;
+    if (uncompressedLength > 0) this.#options.codec.sealFrom(data, pack, start);
+    const frameBytes = uncompressedLength > 0 ? 0 : this.#compressAndSeal(pack, data, start);
+    const length = (frameBytes || data.length) + sealBytes;
+    this.#entries.push({ type, id, length, uncompressedLength: frameBytes > 0 ? data.length : uncompressedLength });
+    this.#position = start + length;
+  }
+
+  /** The length of the frame; 0 where the data was sealed as it is. */
+  #compressAndSeal(pack: Buffer, data: Uint8Array, start: number): number {
+    const { codec, compressionLevel, type } = this.#options;
     const frameBytes =
       type === 'data' && looksIncompressible(data) ? 0 : codec.compress(data, pack, start + ivBytes, compressionLevel);
     if (frameBytes > 0) codec.sealInPlace(pack, start, frameBytes);
     else codec.sealFrom(data, pack, start);
-    const plainBytes = frameBytes > 0 ? frameBytes : data.length;
-    const length = plainBytes + sealBytes;
-    this.#entries.push({ type, id, length, uncompressedLength: frameBytes > 0 ? data.length : 0 });
-    this.#position = start + length;
+    return frameBytes;
   }
 
   #finish(pack: Buffer, slot: number): FinishedPack {

@@ -134,7 +134,7 @@ export class BackupWorkers {
   #upload(thread: Thread, message: Extract<FromBackupWorker, { type: 'pack' }>): void {
     const { pack, blobType, oversized } = message;
     const slot = oversized ? undefined : thread.slots[blobType][pack.slot]!;
-    this.#uploader.upload(pack, oversized ?? slot!.bytes, slot, (error) => this.fail(error));
+    void this.#uploader.upload(pack, oversized ?? slot!.bytes, slot, (error) => this.fail(error));
   }
 }
 

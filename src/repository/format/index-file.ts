@@ -17,12 +17,15 @@ export interface IndexFile {
   readonly packs: IndexedPack[];
   /** Packs that rustic's two-phase prune has marked: still there and readable, not to be written against. */
   readonly packsToDelete: IndexedPack[];
+  /** The same as they were read, with rustic's own fields, for writing them back. */
+  readonly rawPacksToDelete: readonly unknown[];
 }
 
 /** The JSON of an index file, with the line break that Go's encoder ends it with. */
-export function encodeIndex(packs: readonly IndexedPack[]): Buffer {
+export function encodeIndex(packs: readonly IndexedPack[], rawPacksToDelete: readonly unknown[] = []): Buffer {
   const texts = packs.map(({ id, blobs }) => `{"id":"${id}","blobs":[${blobs.map(blobJson).join(',')}]}`);
-  return Buffer.from(`{"packs":[${texts.join(',')}]}\n`);
+  const marks = rawPacksToDelete.length > 0 ? `,"packs_to_delete":${JSON.stringify(rawPacksToDelete)}` : '';
+  return Buffer.from(`{"packs":[${texts.join(',')}]${marks}}\n`);
 }
 
 function blobJson({ id, type, offset, length, uncompressedLength }: IndexedBlob): string {
@@ -39,7 +42,13 @@ export function decodeIndex(bytes: Uint8Array, name = ''): IndexedPack[] {
 export function decodeIndexFile(bytes: Uint8Array, name = ''): IndexFile {
   const document = { kind: 'index', name };
   const object = parseObject(bytes, document);
-  return { packs: packsOf(object, 'packs', document), packsToDelete: packsOf(object, 'packs_to_delete', document) };
+  const packsToDelete = packsOf(object, 'packs_to_delete', document);
+  const raw = object.packs_to_delete;
+  return {
+    packs: packsOf(object, 'packs', document),
+    packsToDelete,
+    rawPacksToDelete: Array.isArray(raw) ? raw : [],
+  };
 }
 
 function packsOf(object: JsonObject, field: string, document: DocumentName): IndexedPack[] {
