@@ -16,6 +16,7 @@ export interface CronJobOptions {
   readonly clusterName?: string | undefined;
 }
 
+const CONTAINER = 'holdfast';
 const POLICY_FOLDER = '/etc/holdfast';
 const POLICY_FILE = 'policy.yaml';
 /** YAML documents. Throws POLICY_INVALID for a policy without schedule. */
@@ -80,7 +81,11 @@ function cronJobSpec(options: CronJobOptions, schedule: Schedule, name: string):
     failedJobsHistoryLimit: 3,
     jobTemplate: {
       spec: {
-        backoffLimit: 2,
+        backoffLimit: 1,
+        // Files that could not be read are not readable a minute later: such a run is not repeated.
+        podFailurePolicy: {
+          rules: [{ action: 'FailJob', onExitCodes: { containerName: CONTAINER, operator: 'In', values: [3] } }],
+        },
         ttlSecondsAfterFinished: 7 * 86_400,
         template: { spec: podSpec(options, name) },
       },
@@ -104,7 +109,7 @@ function podSpec({ policy, repository, image, imagePullSecrets = [], clusterName
     },
     containers: [
       {
-        name: 'holdfast',
+        name: CONTAINER,
         image,
         imagePullPolicy: 'IfNotPresent',
         args: [
