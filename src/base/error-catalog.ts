@@ -188,6 +188,19 @@ export const catalog = {
     hint: 'The errors above say why. No backup needs them, and the next prune tries again.',
     exitCode: 3,
   },
+  REPAIR_INCOMPLETE: {
+    message: '{count} packs could not be read.',
+    hint: 'The errors above name them. Run `holdfast check` to see which backups need them.',
+    exitCode: 3,
+  },
+  KEY_NOT_FOUND: {
+    message: 'No single key matches "{name}": {count} do.',
+    hint: 'Run `holdfast key list` to see the keys.',
+  },
+  KEY_NEEDED: {
+    message: 'The key {id} is the one that this command was opened with, and stays.',
+    hint: 'Open the repository with the password of another key to remove this one.',
+  },
 
   // Cluster
   CLUSTER_UNREACHABLE: {

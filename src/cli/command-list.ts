@@ -32,6 +32,36 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/list.ts')).listCommand,
   },
   {
+    name: 'show',
+    summary: 'Show everything that is known of a backup.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/show.ts')).showCommand,
+  },
+  {
+    name: 'ls',
+    summary: 'List what is in a backup.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/ls.ts')).lsCommand,
+  },
+  {
+    name: 'find',
+    summary: 'Find files by name in all backups.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/find.ts')).findCommand,
+  },
+  {
+    name: 'dump',
+    summary: 'Write a file or folder of a backup to stdout.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/dump.ts')).dumpCommand,
+  },
+  {
+    name: 'diff',
+    summary: 'Show what differs between two backups.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/diff.ts')).diffCommand,
+  },
+  {
     name: 'forget',
     summary: 'Remove backups that no rule keeps.',
     group: 'Backups:',
@@ -48,6 +78,12 @@ export const commandList: readonly CommandEntry[] = [
     summary: 'Check that every backup is complete and intact.',
     group: 'Repository:',
     load: async () => (await import('./commands/check.ts')).checkCommand,
+  },
+  {
+    name: 'stats',
+    summary: 'Count what backups hold and take in the repository.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/stats.ts')).statsCommand,
   },
   {
     name: 'unlock',

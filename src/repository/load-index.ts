@@ -4,6 +4,9 @@ import { BlobIndex, type BlobType } from './blob-index.ts';
 import { decodeIndex } from './format/index-file.ts';
 import { loadFile, type Repository } from './repository.ts';
 
+/** Sealed bytes are that much longer than what they hold. */
+const sealOverheadBytes = 32;
+
 /** Where a blob rests, with the pack by name. */
 export interface FoundBlob {
   readonly packId: string;
@@ -30,6 +33,13 @@ export class LoadedIndex {
     if (!location) return undefined;
     const { pack, offset, length, uncompressedLength } = location;
     return { packId: this.packs[pack]!, offset, length, uncompressedLength };
+  }
+
+  /** How many bytes the blob of an entry has before compression; 0 while it is only claimed. */
+  plainLength(entry: number): number {
+    const location = this.blobs.location(entry);
+    if (!location) return 0;
+    return location.uncompressedLength > 0 ? location.uncompressedLength : location.length - sealOverheadBytes;
   }
 }
 

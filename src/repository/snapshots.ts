@@ -5,6 +5,7 @@ import { hasAllTags } from '../policy/retention.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime } from './format/time.ts';
 import { loadFile, type Repository, saveFile } from './repository.ts';
+import { parseSnapshotName, type SnapshotName } from './snapshot-name.ts';
 
 export interface SnapshotFilter {
   /** Any of these hosts. */
@@ -13,6 +14,9 @@ export interface SnapshotFilter {
   readonly tags?: readonly (readonly string[])[];
   /** All of these paths. */
   readonly paths?: readonly string[];
+  /** Any of these namespaces, and any of these claims, by the tags `namespace=` and `claim=`. */
+  readonly namespaces?: readonly string[];
+  readonly claims?: readonly string[];
 }
 
 export interface ListOptions {
@@ -67,35 +71,65 @@ export function saveSnapshot(repository: Repository, snapshot: Snapshot): Promis
 }
 
 /**
- * The snapshot that `name` means: a whole id, the beginning of one, or `latest`, the newest backup that passes the
- * filter. Throws BACKUP_NOT_FOUND, BACKUP_AMBIGUOUS.
+ * The snapshot that `name` means, as parseSnapshotName reads it; the filter narrows all but ids.
+ * Throws BACKUP_NOT_FOUND, BACKUP_AMBIGUOUS, BACKUP_OF_SEVERAL_CLUSTERS.
  */
 export async function findSnapshot(
   repository: Repository,
   name: string,
   filter: SnapshotFilter = {},
 ): Promise<StoredSnapshot> {
-  if (name === 'latest') {
-    const newest = (await listBackups(repository, filter)).at(-1);
-    if (!newest) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
-    return newest;
-  }
-  const matches: string[] = [];
-  for await (const file of repository.store.list('snapshots')) {
-    if (name !== '' && file.name.startsWith(name)) matches.push(file.name);
-  }
-  const [id] = matches;
-  if (id === undefined) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
-  if (matches.length > 1) throw ambiguous(name, matches);
-  return loadSnapshot(repository, id);
+  const meaning = parseSnapshotName(name);
+  const found =
+    meaning?.kind === 'newest'
+      ? newestOf(await listBackups(repository, filter), meaning, name)
+      : await findById(repository, meaning?.prefix ?? '', name);
+  if (!found) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
+  return found;
 }
 
-export function matchesFilter(snapshot: Snapshot, { hosts = [], tags = [], paths = [] }: SnapshotFilter): boolean {
+/** `backups` are in the order of their times. */
+function newestOf(
+  backups: readonly StoredSnapshot[],
+  { claim, back, beforeNs }: Extract<SnapshotName, { kind: 'newest' }>,
+  name: string,
+): StoredSnapshot | undefined {
+  const filter = claim === undefined ? {} : { namespaces: [claim.namespace], claims: [claim.name] };
+  const matching = backups.filter(
+    (backup) => matchesFilter(backup, filter) && (beforeNs === undefined || timeOf(backup) < beforeNs),
+  );
+  // Clusters that share a repository may have claims of the same name.
+  const clusters = new Set(claim === undefined ? [] : matching.map((backup) => tagOf(backup, 'cluster-uid') ?? 'none'));
+  if (clusters.size > 1) {
+    throw new HoldfastError('BACKUP_OF_SEVERAL_CLUSTERS', { name, clusters: [...clusters].sort().join(', ') });
+  }
+  return matching.at(-1 - back);
+}
+
+async function findById(repository: Repository, prefix: string, name: string): Promise<StoredSnapshot | undefined> {
+  const matches: string[] = [];
+  for await (const file of repository.store.list('snapshots')) {
+    if (prefix !== '' && file.name.startsWith(prefix)) matches.push(file.name);
+  }
+  if (matches.length > 1) throw ambiguous(name, matches);
+  const [id] = matches;
+  return id === undefined ? undefined : loadSnapshot(repository, id);
+}
+
+export function matchesFilter(snapshot: Snapshot, filter: SnapshotFilter): boolean {
+  const { hosts = [], tags = [], paths = [], namespaces = [], claims = [] } = filter;
   return (
     (hosts.length === 0 || hosts.includes(snapshot.hostname ?? '')) &&
     (tags.length === 0 || tags.some((wanted) => hasAllTags(snapshot.tags ?? [], wanted))) &&
-    paths.every((path) => snapshot.paths.includes(path))
+    paths.every((path) => snapshot.paths.includes(path)) &&
+    (namespaces.length === 0 || namespaces.includes(tagOf(snapshot, 'namespace') ?? '')) &&
+    (claims.length === 0 || claims.includes(tagOf(snapshot, 'claim') ?? ''))
   );
+}
+
+/** The value of the tag `name=value`. */
+export function tagOf({ tags = [] }: Snapshot, name: string): string | undefined {
+  return tags.find((tag) => tag.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
 /** When a snapshot was taken, in nanoseconds since 1970. */
