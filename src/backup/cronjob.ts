@@ -118,7 +118,10 @@ function podSpec({ policy, repository, image, imagePullSecrets = [], clusterName
           ...imagePullSecrets.flatMap((secret) => ['--image-pull-secret', secret]),
           ...(clusterName === undefined ? [] : ['--cluster-name', clusterName]),
         ],
-        env: [{ name: 'HOME', value: '/tmp' }],
+        env: [
+          { name: 'HOME', value: '/tmp' },
+          { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+        ],
         envFrom: [{ secretRef: { name: repository.spec.secretName } }],
         resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
         securityContext: {

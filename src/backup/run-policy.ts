@@ -31,6 +31,8 @@ export interface PolicyRun {
   readonly run: string;
   /** Names this process in the repository's lock. */
   readonly hostname: string;
+  /** Of the pod that this process is in, so that a later run can tell whether the holder of a lock is gone. */
+  readonly podUid?: string | undefined;
   readonly timeouts?: Partial<BackupTimeouts>;
   readonly onEvent?: (event: BackupEvent) => void;
   /** Told of each claim as soon as it is through. */
@@ -97,7 +99,8 @@ export async function planPolicyRetention(
 
 async function applyPolicyRetention(repository: Repository, o: PolicyRun) {
   if (o.policy.spec.retention === undefined) return { removed: [], errors: [] };
-  const { hostname, signal } = o;
+  const { podUid, signal } = o;
+  const hostname = podUid === undefined ? o.hostname : `${o.hostname}.${podUid}.${o.clusterUid}`;
   const lock = await acquireLock(repository, {
     exclusive: false,
     hostname,

@@ -6,6 +6,7 @@ import { backupFinder } from '../backup/find-backup.ts';
 import type { ClaimBackupRun } from '../backup/run.ts';
 import { type HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
+import { newRunId, randomPart } from '../cluster/labels.ts';
 import { type ClaimBackupOptionValues, parseClaim } from './claim-options.ts';
 import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
@@ -27,10 +28,7 @@ export async function backUpClaims(
     clusterName: options.clusterName,
     clusterUid: options.clusterUid,
     keepOnFailure: options.keepOnFailure,
-    run: `manual-${new Date()
-      .toISOString()
-      .replace(/[^0-9]/g, '')
-      .slice(0, 14)}`,
+    run: newRunId(Date.now(), randomPart),
     signal: context.signal,
   };
   await withCluster(context, (cluster) =>

@@ -5,6 +5,7 @@ import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { type ClaimOutcome, type PolicyResult, planPolicyRetention, runPolicy } from '../backup/run-policy.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
+import { newRunId, randomPart } from '../cluster/labels.ts';
 import { type BackupPolicy, findPolicy, parsePolicyFile, type RepositoryDocument } from '../policy/schema.ts';
 import type { ForgetPlan } from '../repository/forget.ts';
 import type { ClaimBackupOptionValues } from './claim-options.ts';
@@ -52,11 +53,9 @@ export async function backUpByPolicy(
         settings,
         clusterUid: await clusterUidOf(cluster, options.clusterUid),
         clusterName: options.clusterName,
-        run: `${policy.metadata.name}-${new Date()
-          .toISOString()
-          .replace(/[^0-9]/g, '')
-          .slice(0, 14)}`,
+        run: newRunId(Date.now(), randomPart),
         hostname: hostname(),
+        podUid: context.settings.env.HOLDFAST_POD_UID,
         onEvent: ({ claim, phase, message }) => output.note(`${claim}: ${phase}: ${message}`),
         onOutcome: (outcome) => printOutcome(outcome, output),
         signal,

@@ -2,7 +2,7 @@
  * Names and marks of what Holdfast makes in a cluster for the time of a run. Everything carries them, so that a run
  * which was killed leaves only what the next one finds (R1.28).
  */
-import { createHash } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import type { KubeObject, OwnerReference } from './object.ts';
 
 export const MANAGED_BY = 'app.kubernetes.io/managed-by';
@@ -51,4 +51,9 @@ export function ownedBy(owner: KubeObject): OwnerReference[] {
 export function newRunId(nowMs: number, random: () => string): string {
   const stamp = new Date(nowMs).toISOString().replace(/[-:]/g, '').replace('T', '-').slice(0, 15);
   return `${stamp}-${random()}`;
+}
+
+/** Keeps two runs that start in the same second apart. */
+export function randomPart(): string {
+  return randomBytes(2).toString('hex');
 }
