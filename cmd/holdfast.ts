@@ -23,9 +23,11 @@ function run() {
       interruption.abort(signal);
     });
   }
-  // `holdfast list | head` closes the pipe: not an error.
+  // `holdfast ls | head` closes the pipe: not an error. The command ends as if interrupted, so that it releases its lock.
   process.stdout.on('error', (error) => {
-    process.exit('code' in error && error.code === 'EPIPE' ? 0 : 1);
+    if (interruption.signal.aborted) return;
+    if (!('code' in error) || error.code !== 'EPIPE') process.exit(1);
+    interruption.abort('SIGPIPE');
   });
   void import('../src/cli/main.ts')
     .then(({ main }) =>
@@ -37,7 +39,7 @@ function run() {
         interruption: interruption.signal,
       }),
     )
-    .then((exitCode) => process.exit(exitCode));
+    .then((exitCode) => process.exit(interruption.signal.reason === 'SIGPIPE' ? 0 : exitCode));
 }
 
 /** Keeps compiled code between runs: a third of the start-up. Worker threads find the folder through the variable. */

@@ -4,13 +4,14 @@
 import { HoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 
-import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
+import type { SnapshotFilter } from '../repository/snapshots.ts';
 import { describePlan } from '../restore/describe-plan.ts';
 import type { RestoreWishes } from '../restore/facts.ts';
 import { backupFactsOf, gatherFacts } from '../restore/gather-facts.ts';
 import { planRestore, type RestorePlan } from '../restore/plan.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
+import { chooseBackup } from './choose-backup.ts';
 import { type ClaimRestoreOptionValues, parseZoneMap } from './claim-options.ts';
 import { throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
@@ -57,7 +58,7 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
   const { signal, output } = context;
   const wishes = wishesFrom(request.options);
   const planning = await withRepository(context, async (repository) => {
-    const snapshot = await findSnapshot(repository, request.name, request.filter);
+    const snapshot = await chooseBackup(repository, request.name, request.filter, output);
     const backup = backupFactsOf(snapshot);
     const recipe = await readRecipe(repository, snapshot);
     if (recipe === null) throw new HoldfastError('BACKUP_HAS_NO_RECIPE', { backup: backup.id.slice(0, 8) });

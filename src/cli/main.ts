@@ -1,11 +1,11 @@
 /**
  * The command line as a function: argv and environment in, exit code out.
  */
-import { HoldfastError } from '../base/errors.ts';
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { CommandContext } from './command.ts';
 import { type Environment, type GlobalOptions, readSettings, wantsColour } from './config.ts';
 import { reportFailure } from './failure.ts';
-import { createOutput, type TextStream } from './output.ts';
+import { createOutput, readerGone, type TextStream } from './output.ts';
 import { parseCommandLine } from './program.ts';
 
 export interface Surroundings {
@@ -44,7 +44,9 @@ export async function main({ argv, env, stdout, stderr, interruption }: Surround
     await invocation.start(context);
     return exitCode;
   } catch (error) {
-    return reportFailure(stop.signal.aborted ? stop.signal.reason : error, {
+    const failure = stop.signal.aborted ? stop.signal.reason : error;
+    if (isHoldfastError(failure, 'INTERRUPTED') && failure.context.signal === readerGone) return 0;
+    return reportFailure(failure, {
       stderr,
       json: options.json ?? false,
       colour: colour.stderr,

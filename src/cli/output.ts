@@ -2,6 +2,10 @@
  * What a command says: results on stdout, everything else on stderr. With --json, stdout carries JSON only.
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
+import { HoldfastError } from '../base/errors.ts';
+
+/** The signal that ends a program which writes to a closed pipe. */
+export const readerGone = 'SIGPIPE';
 
 export interface TextStream {
   /** `done` is called when the stream has taken it, or with why it could not. */
@@ -50,7 +54,7 @@ export function createOutput({ stdout, stderr, json, colour }: OutputOptions): O
     value: (value) => stdout.write(`${JSON.stringify(value)}\n`),
     bytes: (data) =>
       new Promise((resolve, reject) => {
-        stdout.write(data, (error) => (error ? reject(error) : resolve()));
+        stdout.write(data, (error) => (error ? reject(asInterruption(error)) : resolve()));
       }),
     note: (text) => {
       if (!json) stderr.write(`${text}\n`);
@@ -60,6 +64,12 @@ export function createOutput({ stdout, stderr, json, colour }: OutputOptions): O
     bold: (text) => style('bold', text),
     dim: (text) => style('dim', text),
   };
+}
+
+/** Whoever read has enough: `holdfast ls | head`. */
+function asInterruption(error: Error): Error {
+  const isGone = 'code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED');
+  return isGone ? new HoldfastError('INTERRUPTED', { signal: readerGone }, { cause: error }) : error;
 }
 
 export function paint(format: 'red' | 'yellow', text: string, colour: boolean): string {

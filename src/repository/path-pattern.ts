@@ -1,7 +1,7 @@
 /**
  * restic's patterns for paths, as `find` and the exclusion of files have them: the wildcards of a shell within one
  * name, `**` for any number of names. A pattern that begins with `/` is matched from the root, any other one from any
- * folder. What lies below a match matches, too. `!` before a pattern takes back what patterns before it matched.
+ * folder. What lies below a match matches, too. In a list of exclusions, `!` before a pattern takes back what those before it matched.
  */
 import { isUtf8 } from 'node:buffer';
 
@@ -25,12 +25,15 @@ const rootMark = '/';
 export interface PatternOptions {
   /** Upper and lower case are the same; then the paths have to be compared with the same option. */
   readonly ignoreCase?: boolean;
+  /** `!` at the beginning takes back; else it is a character like any other. */
+  readonly negation?: boolean;
 }
 
 /** Throws an Error that says what is wrong with the pattern. */
-export function parsePattern(text: string, { ignoreCase = false }: PatternOptions = {}): PathPattern {
-  const negated = text.startsWith('!');
-  const pattern = cleanPath(ignoreCase ? text.slice(negated ? 1 : 0).toLowerCase() : text.slice(negated ? 1 : 0));
+export function parsePattern(text: string, { ignoreCase = false, negation = false }: PatternOptions = {}): PathPattern {
+  const negated = negation && text.startsWith('!');
+  const given = negated ? text.slice(1) : text;
+  const pattern = cleanPath(ignoreCase ? given.toLowerCase() : given);
   if (pattern === '') throw new Error(`the pattern "${text}" is empty`);
   return { negated, parts: splitNames(pattern).map((part) => (part === '**' ? null : parseGlob(part))) };
 }

@@ -1,8 +1,9 @@
 import { resolve } from 'node:path';
 import { HoldfastError } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
-import { findSnapshot, type SnapshotFilter } from '../../repository/snapshots.ts';
+import type { SnapshotFilter } from '../../repository/snapshots.ts';
 import { type RestoreProgress, type RestoreSummary, restoreFolder } from '../../volume/restore.ts';
+import { backupArgumentHelp, chooseBackup } from '../choose-backup.ts';
 import { claimRestoreOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, flag, longName, type OptionValues, text } from '../command.ts';
 import { type BackupEntry, describeBackup, isIncomplete, subjectOf } from '../describe-backup.ts';
@@ -29,11 +30,12 @@ export const restoreCommand = defineCommand({
   description:
     'A backup of a claim comes back as a claim with its volume: in its zone, with its size, class and reclaim policy, ' +
     'unless told otherwise. With --dir any backup comes back as files, with owners, modes, times and links.',
-  arguments: [{ name: '<backup>', help: 'id of a backup, the beginning of one, or latest' }],
+  arguments: [{ name: '<backup>', help: backupArgumentHelp }],
   options,
   examples: [
     ['holdfast restore 1f2e3d4c --plan', 'what would be made, where and why'],
     ['holdfast restore 1f2e3d4c --to staging/data --zone eu-1b', 'a claim under another name, in another zone'],
+    ['holdfast restore shop/data@2026-11-01', 'a claim as it was at the end of that day'],
     ['holdfast restore latest --dir /tmp/shop', 'the newest backup, into a new folder'],
     ['holdfast restore 1f2e3d4c --dir /var/lib/shop --overwrite', 'a certain one, over what is there'],
     ['holdfast restore latest --path /var/lib/shop --dir /tmp/shop', 'the newest backup of a certain folder'],
@@ -69,7 +71,7 @@ async function restoreIntoFolder(request: FolderRequest, context: CommandContext
   const { target, overwrite } = request;
   const progress = createProgress(output);
   const { backup, summary } = await withLockedRepository(context, async (repository, signal) => {
-    const snapshot = await findSnapshot(repository, request.name, request.filter);
+    const snapshot = await chooseBackup(repository, request.name, request.filter, output);
     const entry = describeBackup(snapshot);
     if (isIncomplete(entry)) output.note('This backup is incomplete: some files could not be read when it was made.');
     const restored = await restoreFolder(repository, {
