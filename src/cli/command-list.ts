@@ -68,6 +68,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/forget.ts')).forgetCommand,
   },
   {
+    name: 'tag',
+    summary: 'Give backups other tags.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/tag.ts')).tagCommand,
+  },
+  {
     name: 'init',
     summary: 'Create a repository in a folder or on object storage.',
     group: 'Repository:',
@@ -84,6 +90,42 @@ export const commandList: readonly CommandEntry[] = [
     summary: 'Count what backups hold and take in the repository.',
     group: 'Repository:',
     load: async () => (await import('./commands/stats.ts')).statsCommand,
+  },
+  {
+    name: 'prune',
+    summary: 'Delete the data that no backup needs any more.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/prune.ts')).pruneCommand,
+  },
+  {
+    name: 'repair index',
+    summary: 'Make the index list what the packs hold.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/repair.ts')).repairIndexCommand,
+  },
+  {
+    name: 'key list',
+    summary: 'List the keys, each with its own password.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/key.ts')).keyListCommand,
+  },
+  {
+    name: 'key add',
+    summary: 'Add a key with another password.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/key.ts')).keyAddCommand,
+  },
+  {
+    name: 'key remove',
+    summary: 'Remove a key.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/key.ts')).keyRemoveCommand,
+  },
+  {
+    name: 'key passwd',
+    summary: 'Change the password.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/key.ts')).keyPasswdCommand,
   },
   {
     name: 'unlock',

@@ -23,15 +23,17 @@ export async function withRepository<T>(
 }
 
 /**
- * Holds a shared lock: others may read and write meanwhile, but nobody removes what is in use.
+ * Holds a shared lock: others may read and write meanwhile, but nobody removes what is in use. An exclusive one, for
+ * those that remove, holds off everybody else.
  * The signal is aborted by an interruption and by the loss of the lock, with the error as its reason.
  */
 export function withLockedRepository<T>(
   context: CommandContext,
   use: (repository: Repository, signal: AbortSignal, lock: Lock) => Promise<T>,
+  { exclusive = false } = {},
 ): Promise<T> {
   return withRepository(context, async (repository) => {
-    const lock = await acquireLock(repository, { exclusive: false, hostname: hostname(), signal: context.signal });
+    const lock = await acquireLock(repository, { exclusive, hostname: hostname(), signal: context.signal });
     try {
       return await use(repository, AbortSignal.any([context.signal, lock.signal]), lock);
     } catch (error) {

@@ -86,7 +86,11 @@ function addCommand(program: Parser, entry: CommandEntry, onMatch: OnMatch): voi
 }
 
 /** Commands of two words, by their first one. */
-const families: Readonly<Record<string, string>> = { render: 'Print manifests for a cluster.' };
+const families: Readonly<Record<string, string>> = {
+  key: 'Who can open the repository.',
+  render: 'Print manifests for a cluster.',
+  repair: 'Mend what check finds.',
+};
 
 function findOrAdd(parent: Parser, word: string): Parser {
   const found = parent.commands.find((command) => command.name() === word);

@@ -11,6 +11,8 @@ import { IndexWriter } from './index-writer.ts';
 import { type Repository, saveFile } from './repository.ts';
 
 export interface RewriteOptions {
+  /** Packs that lose rustic's mark for removal; by default all marks stay. */
+  readonly isUnmarked?: (packId: string) => boolean;
   readonly clock: Clock;
   readonly signal?: AbortSignal;
 }
@@ -26,22 +28,23 @@ export async function dropFromIndex(
   isDropped: (packId: string) => boolean,
   options: RewriteOptions,
 ): Promise<number> {
-  const { chosen, owners } = await chooseFiles(repository, names, isDropped, options.signal);
+  const { isUnmarked = () => false, signal } = options;
+  const { chosen, owners } = await chooseFiles(repository, names, { isDropped, isUnmarked }, signal);
   if (chosen.size === 0) return 0;
   const writer = new IndexWriter(repository, options.clock);
   const marked: unknown[] = [];
   const files = names.filter((name) => chosen.has(name));
-  for await (const { name, packs, rawPacksToDelete } of scanIndex(repository, files, options.signal)) {
+  for await (const { name, packs, packsToDelete, rawPacksToDelete } of scanIndex(repository, files, signal)) {
     for (const pack of packs) {
       if (isDropped(pack.id) || owners.get(pack.id) !== name) continue;
       owners.delete(pack.id);
       await writer.add(pack);
     }
-    marked.push(...rawPacksToDelete);
+    marked.push(...rawPacksToDelete.filter((_, at) => !isUnmarked(packsToDelete[at]!.id)));
   }
   await writer.flush();
   if (marked.length > 0) await saveFile(repository, 'index', encodeIndex([], marked));
-  await removeIndexFiles(repository, files, options.signal);
+  await removeIndexFiles(repository, files, signal);
   return files.length;
 }
 
@@ -57,20 +60,21 @@ export async function removeIndexFiles(
 }
 
 /**
- * The files that list a dropped pack, or one that an earlier file lists too; and the small ones, where there are several.
+ * The files that list a dropped pack, or mark one that is to lose its mark, or one that an earlier file lists too; and the small ones, where there are several.
  * `owners` says which file speaks for a pack.
  */
 async function chooseFiles(
   repository: Repository,
   names: readonly string[],
-  isDropped: (packId: string) => boolean,
+  { isDropped, isUnmarked }: Required<Pick<RewriteOptions, 'isUnmarked'>> & { isDropped: (packId: string) => boolean },
   signal?: AbortSignal,
 ): Promise<{ chosen: Set<string>; owners: Map<string, string> }> {
   const chosen = new Set<string>();
   const small: string[] = [];
   const owners = new Map<string, string>();
-  for await (const { name, packs } of scanIndex(repository, names, signal)) {
+  for await (const { name, packs, packsToDelete } of scanIndex(repository, names, signal)) {
     let blobs = 0;
+    if (packsToDelete.some(({ id }) => isUnmarked(id))) chosen.add(name);
     for (const pack of packs) {
       blobs += pack.blobs.length;
       if (isDropped(pack.id) || owners.has(pack.id)) chosen.add(name);

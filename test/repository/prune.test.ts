@@ -155,7 +155,7 @@ describeWith('restic', 'a prune', () => {
     const source = join(await tempDir(), 'source');
     await changeFiles(source, 0);
     for (let at = 0; at < 6; at++) await writeFile(join(source, `big-${at}`), noise(`${at}`, 3_000_000));
-    const first = await backUp(made.repository, source);
+    const first = await backUp(made.repository, source, 64 << 20);
     await rm(join(source, 'deep'), { recursive: true });
     const second = await backUp(made.repository, source);
     await forget(made.repository, first.id);
