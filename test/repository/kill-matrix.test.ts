@@ -221,8 +221,9 @@ describeWith('restic', 'killed at any of its changes', () => {
       await expectSound(whole.folder, scene.kept);
       const points = choosePoints(name, whole.changes);
       for (const point of points) {
-        const { folder, dead } = await runKilled(scene, point);
-        expect(dead, `change ${point}`).toBe(true);
+        const { folder, dead, changes } = await runKilled(scene, point);
+        // What is packed together is a matter of timing, so a run may have got by with fewer changes.
+        expect(dead || changes < point, `change ${point}`).toBe(true);
         if (name !== 'repair index') await expectSound(folder, scene.kept);
         const { repository } = await openSomehow(folder);
         await removeStaleLocks(repository, { all: true });

@@ -1,0 +1,163 @@
+import { randomBytes } from 'node:crypto';
+import { readFile, rm, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { seal } from '../../src/repository/crypto.ts';
+import { encodeConfig } from '../../src/repository/format/config.ts';
+import { decodeIndexFile, encodeIndex, type IndexedPack } from '../../src/repository/format/index-file.ts';
+import { executeIndexRepair, isRepairNeeded, planIndexRepair } from '../../src/repository/repair-index.ts';
+import { loadFile, openRepository, type Repository, saveFile } from '../../src/repository/repository.ts';
+import { openFolderStore } from '../../src/store/folder-store.ts';
+import { describeWith } from '../setup/needs.ts';
+import { restic, resticResult } from '../setup/restic.ts';
+import { backUpChanges, judge, packNames } from './prune-scene.ts';
+import { makeRepository, makeResticRepository, makeSource, password } from './restic-repository.ts';
+
+async function repair(repository: Repository, options: { readAllPacks?: boolean } = {}) {
+  const plan = await planIndexRepair(repository, options);
+  return { plan, result: await executeIndexRepair(repository, plan) };
+}
+
+async function indexNames(repository: Repository): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of repository.store.list('index')) names.push(name);
+  return names;
+}
+
+async function indexedPacks(repository: Repository): Promise<IndexedPack[]> {
+  const packs: IndexedPack[] = [];
+  for (const name of await indexNames(repository)) {
+    packs.push(...decodeIndexFile(await loadFile(repository, 'index', name), name).packs);
+  }
+  return packs;
+}
+
+function packPath(folder: string, id: string): string {
+  return join(folder, 'data', id.slice(0, 2), id);
+}
+
+describeWith('restic', 'repairing an index', () => {
+  test('that is sound finds nothing to do', async () => {
+    const { repository } = await makeRepository();
+    await backUpChanges(repository);
+    expect(isRepairNeeded(await planIndexRepair(repository))).toBe(false);
+  });
+
+  test.each([
+    ['gone', (repository: Repository, name: string) => repository.store.remove('index', name)],
+    [
+      'damaged',
+      async (repository: Repository, name: string) => {
+        const bytes = await repository.store.get('index', name);
+        bytes[20]! ^= 1;
+        await repository.store.remove('index', name);
+        await repository.store.put('index', name, bytes);
+      },
+    ],
+  ])('of which files are %s reads the headers of their packs', async (_, harm) => {
+    const made = await makeRepository();
+    const backups = await backUpChanges(made.repository);
+    const [first, second] = await indexNames(made.repository);
+    await harm(made.repository, first!);
+    await harm(made.repository, second!);
+    expect((await resticResult(['check'], { env: made.env })).exitCode).not.toBe(0);
+    const { result } = await repair(made.repository);
+    expect(result).toMatchObject({ unreadable: [], packsRead: expect.any(Number) });
+    expect(result.packsRead).toBeGreaterThan(0);
+    await judge(made, backups);
+    expect(isRepairNeeded(await planIndexRepair(made.repository))).toBe(false);
+  });
+
+  test('made by restic, from nothing, gives what restic wrote', async () => {
+    const made = await makeResticRepository();
+    await restic(['backup', '.'], { env: made.env, cwd: await makeSource(3) });
+    const before = await indexedPacks(made.repository);
+    for (const name of await indexNames(made.repository)) await made.repository.store.remove('index', name);
+    await repair(made.repository);
+    const byId = (a: IndexedPack, b: IndexedPack): number => (a.id < b.id ? -1 : 1);
+    expect((await indexedPacks(made.repository)).sort(byId)).toEqual(before.sort(byId));
+    await restic(['check', '--read-data'], { env: made.env });
+  });
+
+  test('that lists what is not there, or not so, drops the one and reads the other', async () => {
+    const made = await makeRepository();
+    const backups = await backUpChanges(made.repository);
+    const [name] = await indexNames(made.repository);
+    const [pack, ...others] = decodeIndexFile(await loadFile(made.repository, 'index', name!), name!).packs;
+    const gone = { ...pack!, id: randomBytes(32).toString('hex') };
+    const wrong = { id: pack!.id, blobs: [{ ...pack!.blobs[0]!, length: 50 }] };
+    await saveFile(made.repository, 'index', encodeIndex([gone, wrong, ...others]));
+    await made.repository.store.remove('index', name!);
+    const { plan } = await repair(made.repository);
+    expect(plan).toMatchObject({ missing: [gone.id], wrong: [pack!.id] });
+    expect((await indexedPacks(made.repository)).map(({ id }) => id).sort()).toEqual(await packNames(made.repository));
+    await judge(made, backups);
+  });
+
+  test('that is wrong in what it says is only found by reading all packs', async () => {
+    const made = await makeRepository();
+    const backups = await backUpChanges(made.repository);
+    const [name] = await indexNames(made.repository);
+    const packs = decodeIndexFile(await loadFile(made.repository, 'index', name!), name!).packs;
+    const other = randomBytes(32).toString('hex');
+    const changed = packs.map(({ id, blobs }) => ({
+      id,
+      blobs: blobs.map((blob, at) => (at ? blob : { ...blob, id: other })),
+    }));
+    await saveFile(made.repository, 'index', encodeIndex(changed));
+    await made.repository.store.remove('index', name!);
+    expect(isRepairNeeded(await planIndexRepair(made.repository))).toBe(false);
+    await repair(made.repository, { readAllPacks: true });
+    expect(JSON.stringify(await indexedPacks(made.repository))).not.toContain(other);
+    await judge(made, backups);
+  });
+
+  test('leaves out packs whose header cannot be read, and says so', async () => {
+    const made = await makeRepository();
+    await backUpChanges(made.repository);
+    const [id] = await packNames(made.repository);
+    const bytes = await readFile(packPath(made.folder, id!));
+    bytes[bytes.length - 10]! ^= 1;
+    await rm(packPath(made.folder, id!));
+    await writeFile(packPath(made.folder, id!), bytes);
+    for (const name of await indexNames(made.repository)) await made.repository.store.remove('index', name);
+    const { result } = await repair(made.repository);
+    expect(result.unreadable.map((pack) => pack.id)).toEqual([id]);
+    expect((await indexedPacks(made.repository)).map((pack) => pack.id)).not.toContain(id);
+    expect(await packNames(made.repository)).toContain(id);
+    // An index that was right about such a pack is still believed.
+    const sound = await makeRepository();
+    await backUpChanges(sound.repository);
+    const [pack] = await indexedPacks(sound.repository);
+    const content = await readFile(packPath(sound.folder, pack!.id));
+    content[content.length - 10]! ^= 1;
+    await rm(packPath(sound.folder, pack!.id));
+    await writeFile(packPath(sound.folder, pack!.id), content);
+    await repair(sound.repository, { readAllPacks: true });
+    expect((await indexedPacks(sound.repository)).map((other) => other.id)).toContain(pack!.id);
+  });
+
+  test('brings packs back that rustic has marked for removal', async () => {
+    const made = await makeRepository();
+    const backups = await backUpChanges(made.repository);
+    const [name] = await indexNames(made.repository);
+    const packs = decodeIndexFile(await loadFile(made.repository, 'index', name!), name!).packs;
+    const raw = packs.map(({ id }) => ({ id, blobs: [], time: '2026-11-22T10:00:00Z' }));
+    await saveFile(made.repository, 'index', encodeIndex([], raw));
+    await made.repository.store.remove('index', name!);
+    await repair(made.repository);
+    for (const file of await indexNames(made.repository)) {
+      expect(decodeIndexFile(await loadFile(made.repository, 'index', file), file).packsToDelete).toEqual([]);
+    }
+    await judge(made, backups);
+  });
+
+  test('is refused where the repository is marked append-only', async () => {
+    const made = await makeRepository();
+    await rm(join(made.folder, 'config'));
+    const config = encodeConfig({ ...made.repository.config, append_only: true });
+    await made.repository.store.put('config', 'config', seal(made.repository.key, config));
+    const marked = await openRepository(openFolderStore(made.folder), password);
+    await expect(repair(marked)).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
+  });
+});
