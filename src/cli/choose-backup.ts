@@ -45,6 +45,6 @@ export interface BackupReading {
 }
 
 export async function openReading(repository: Repository): Promise<BackupReading> {
-  const index = await loadIndex(repository, { headroomBlobs: 0 });
+  const index = await loadIndex(repository, 'read');
   return { index, reader: new BlobReader(repository, index) };
 }

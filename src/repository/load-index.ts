@@ -1,7 +1,7 @@
 /** Reads all index files of a repository into a BlobIndex (restic format v2, "Index files"). */
 import { mapLimited } from '../base/concurrency.ts';
 import { BlobIndex, type BlobType } from './blob-index.ts';
-import { decodeIndex } from './format/index-file.ts';
+import { decodeIndexFile, type IndexedPack } from './format/index-file.ts';
 import { loadFile, type Repository } from './repository.ts';
 
 /** Sealed bytes are that much longer than what they hold. */
@@ -43,17 +43,17 @@ export class LoadedIndex {
   }
 }
 
-/** New blobs that fit beside the loaded ones by default; memory is only taken as they come. */
-const defaultHeadroomBlobs = 4 << 20;
+/** New blobs that fit beside the loaded ones; memory is only taken as they come. */
+const headroomBlobs = 4 << 20;
 /** A blob takes at least this much of an index file, since its id does not compress. */
 const minBytesPerBlob = 32;
 const loadsAtOnce = 5;
 
-/** Loads the index. `headroomBlobs` is how many new blobs the run may add to it. */
-export async function loadIndex(
-  repository: Repository,
-  options: { readonly headroomBlobs?: number } = {},
-): Promise<LoadedIndex> {
+/**
+ * Loads the index. To write: with room for new blobs, and without the packs that rustic has marked for deletion, since
+ * nothing new may rely on them. To read: those, too, where no other pack holds the blob.
+ */
+export async function loadIndex(repository: Repository, purpose: 'read' | 'write'): Promise<LoadedIndex> {
   const names: string[] = [];
   let bytes = 0;
   for await (const file of repository.store.list('index')) {
@@ -61,22 +61,24 @@ export async function loadIndex(
     bytes += file.sizeBytes;
   }
   const expected = Math.ceil(bytes / minBytesPerBlob);
-  const headroom = options.headroomBlobs ?? defaultHeadroomBlobs;
+  const headroom = purpose === 'write' ? headroomBlobs : 0;
   const blobs = BlobIndex.create(expected + headroom, expected + Math.min(headroom, 1 << 18));
   const packs: string[] = [];
-  await mapLimited(names, loadsAtOnce, async (name) =>
-    addIndexFile(blobs, packs, await loadFile(repository, 'index', name)),
-  );
+  const marked: IndexedPack[] = [];
+  await mapLimited(names, loadsAtOnce, async (name) => {
+    const file = decodeIndexFile(await loadFile(repository, 'index', name), name);
+    for (const pack of file.packs) addPack(blobs, packs, pack);
+    if (purpose === 'read') marked.push(...file.packsToDelete);
+  });
+  for (const pack of marked) addPack(blobs, packs, pack);
   return new LoadedIndex(blobs, packs);
 }
 
-function addIndexFile(blobs: BlobIndex, packs: string[], bytes: Buffer): void {
+function addPack(blobs: BlobIndex, packs: string[], pack: IndexedPack): void {
   const id = Buffer.allocUnsafe(32);
-  for (const pack of decodeIndex(bytes)) {
-    const number = packs.push(pack.id) - 1;
-    for (const blob of pack.blobs) {
-      id.write(blob.id, 'hex');
-      blobs.add(blob.type, id, { ...blob, pack: number });
-    }
+  const number = packs.push(pack.id) - 1;
+  for (const blob of pack.blobs) {
+    id.write(blob.id, 'hex');
+    blobs.add(blob.type, id, { ...blob, pack: number });
   }
 }

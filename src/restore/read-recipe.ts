@@ -14,7 +14,7 @@ export async function readRecipe(
   snapshot: StoredSnapshot,
   index?: LoadedIndex,
 ): Promise<Recipe | null> {
-  const reader = new BlobReader(repository, index ?? (await loadIndex(repository)));
+  const reader = new BlobReader(repository, index ?? (await loadIndex(repository, 'read')));
   const [path, ...others] = snapshot.paths;
   if (path === undefined || others.length > 0) return null;
   let tree: string | undefined = snapshot.tree;

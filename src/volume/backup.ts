@@ -89,7 +89,7 @@ export async function backupFolder(repository: Repository, options: BackupOption
   }
   requireFolder(options.source);
   const parent = await chooseParent(repository, options);
-  const index = await loadIndex(repository);
+  const index = await loadIndex(repository, 'write');
   const uploader = new PackUploader(repository, clock);
   const workers = new BackupWorkers({
     repository,

@@ -70,7 +70,7 @@ export interface RestoreSummary {
  */
 export async function restoreFolder(repository: Repository, options: RestoreOptions): Promise<RestoreSummary> {
   const startMs = performance.now();
-  const index = await loadIndex(repository, { headroomBlobs: 0 });
+  const index = await loadIndex(repository, 'read');
   const reader = new BlobReader(repository, index);
   const source = await findFolder(reader, options);
   const target = prepareTarget(options.target, { mayHaveContent: options.overwrite ?? false });

@@ -73,7 +73,7 @@ beforeAll(async () => {
   env = place.env;
   await restic(['backup', '.'], { cwd: source, env });
   const snapshot = await findSnapshot(repository, 'latest');
-  const reader = new BlobReader(repository, await loadIndex(repository));
+  const reader = new BlobReader(repository, await loadIndex(repository, 'read'));
   search = async (pattern, ignoreCase) => {
     const found: string[] = [];
     const paths = new PathSearch([parsePattern(pattern, { ignoreCase })], ignoreCase);

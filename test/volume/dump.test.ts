@@ -28,7 +28,7 @@ beforeAll(async () => {
   });
   const found = await opened(backup);
   snapshot = found.snapshot;
-  const index = await loadIndex(found.repository);
+  const index = await loadIndex(found.repository, 'read');
   source = { index, reader: new BlobReader(found.repository, index) };
 }, 120_000);
 

@@ -72,7 +72,7 @@ describeWith('restic', 'a restore from a damaged repository', () => {
       writeFileSync(join(source, 'folder', 'inside'), 'x');
     });
     const { repository, snapshot } = await opened(fixture);
-    const index = await loadIndex(repository);
+    const index = await loadIndex(repository, 'read');
     const root = await new BlobReader(repository, index).loadTree(snapshot.tree);
     const found = index.find('tree', root.find(({ type }) => type === 'dir')!.subtree!)!;
     const pack = join(fixture.url, 'data', found.packId.slice(0, 2), found.packId);
