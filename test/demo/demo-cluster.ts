@@ -20,6 +20,7 @@ const columns = `CLAIM VOLUME SIZE CLASS POLICY ZONE
 
 const given = process.env.HOLDFAST_TEST_CLUSTER;
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
+process.once('SIGINT', () => void tidyUp().finally(() => process.exit(130)));
 try {
   const state =
     given === undefined ? await bringUp(demoCluster, (line) => console.error(`… ${line}`)) : await readState(given);
@@ -28,6 +29,10 @@ try {
   console.error(`\nThe demo failed: ${error instanceof Error ? error.message : String(error)}`);
   process.exitCode = 1;
 } finally {
+  await tidyUp();
+}
+
+async function tidyUp(): Promise<void> {
   rmSync(folder, { recursive: true, force: true });
   if (given === undefined) await cleanUp(layoutOf(demoCluster));
 }

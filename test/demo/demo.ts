@@ -10,6 +10,8 @@ import { bold, DemoShell } from './shell.ts';
 import { makeShop } from './shop-data.ts';
 
 const folder = mkdtempSync(join(tmpdir(), 'holdfast-demo-'));
+// Ctrl-C ends the command that runs, and with it the story; what follows is tidied up.
+process.once('SIGINT', () => undefined);
 try {
   tellStory(folder);
 } catch (error) {
