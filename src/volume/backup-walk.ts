@@ -19,6 +19,7 @@ import {
   type SegmentResult,
 } from './backup-jobs.ts';
 import { type BackupWorkers, JobFailure } from './backup-workers.ts';
+import type { Exclusion } from './exclude.ts';
 import { emptyListing, type Listing, listFolder } from './folder-listing.ts';
 import { NewestFirstGate } from './newest-first-gate.ts';
 import { startOf, subtreeOf } from './parent-tree.ts';
@@ -37,6 +38,7 @@ export interface WalkOptions {
   /** Large files are cut in segments by several workers, where the chunker allows it. */
   readonly segmented: boolean;
   readonly rereadFromNs: bigint;
+  readonly exclusion: Exclusion | undefined;
   readonly onProgress: () => void;
 }
 
@@ -113,7 +115,8 @@ export class FolderWalk {
 
   #list(path: string): Listing {
     try {
-      return listFolder(path);
+      const listing = listFolder(path);
+      return this.#options.exclusion?.apply(path, listing) ?? listing;
     } catch (error) {
       if (error instanceof Error && 'code' in error && error.code === 'ENOENT') this.counts.vanished++;
       else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: messageOf(error) });

@@ -14,6 +14,7 @@ import type { EntryProblem } from './backup-jobs.ts';
 import { type Place, storeSource } from './backup-place.ts';
 import { FolderWalk } from './backup-walk.ts';
 import { BackupWorkers } from './backup-workers.ts';
+import { type ExcludeRules, type Exclusion, makeExclusion } from './exclude.ts';
 
 export interface BackupOptions {
   /** An existing directory, or a symbolic link to one. */
@@ -21,6 +22,8 @@ export interface BackupOptions {
   readonly host: string;
   readonly paths: readonly string[];
   readonly tags: readonly string[];
+  /** What is left out; patterns are matched from the root of the first of `paths`. */
+  readonly exclude?: ExcludeRules;
   readonly username?: string;
   /** When the data was cut, in milliseconds since 1970 (fractions are dropped); the time of the snapshot. Default now. */
   readonly timeMs?: number;
@@ -75,7 +78,7 @@ const programVersion = `holdfast ${version}`;
 
 /**
  * Stores the folder. The caller holds a lock on the repository and passes its signal on. Files that cannot be read
- * are in `errors`, everything else throws: SOURCE_UNREADABLE, INTERRUPTED, INDEX_FULL, and what the store throws.
+ * are in `errors`, everything else throws: USAGE (exclusions), SOURCE_UNREADABLE, INTERRUPTED, INDEX_FULL, and what the store throws.
  * After a throw no snapshot exists; packs that were stored are indexed, so that the next run need not store them again.
  */
 export async function backupFolder(repository: Repository, options: BackupOptions): Promise<BackupSummary> {
@@ -88,6 +91,8 @@ export async function backupFolder(repository: Repository, options: BackupOption
     });
   }
   requireFolder(options.source);
+  const { exclude, source, paths } = options;
+  const exclusion = exclude && makeExclusion(exclude, source, paths[0] ?? source);
   const parent = await chooseParent(repository, options);
   const index = await loadIndex(repository, 'write');
   const uploader = new PackUploader(repository, clock);
@@ -102,7 +107,7 @@ export async function backupFolder(repository: Repository, options: BackupOption
   options.signal?.addEventListener('abort', interrupt, { once: true });
   if (options.signal?.aborted) interrupt();
   try {
-    const walk = startWalk(repository, options, parent, index, workers);
+    const walk = startWalk(repository, { ...options, exclusion }, parent, index, workers);
     const treeId = await storeSource(walk, new BlobReader(repository, index), {
       path: options.source,
       place: options.place,
@@ -154,7 +159,7 @@ async function chooseParent(repository: Repository, options: BackupOptions): Pro
 
 function startWalk(
   repository: Repository,
-  options: BackupOptions,
+  options: BackupOptions & { readonly exclusion: Exclusion | undefined },
   parent: StoredSnapshot | undefined,
   index: LoadedIndex,
   workers: BackupWorkers,
@@ -165,6 +170,7 @@ function startWalk(
     reader: new BlobReader(repository, index),
     segmented: repository.config.holdfast_chunker === 'gear-v1',
     rereadFromNs: ((parent && parseTime(parent.time)) ?? 0n) - settleNs,
+    exclusion: options.exclusion,
     onProgress: () => options.onProgress?.(progressOf(walk)),
   });
   return walk;
@@ -194,6 +200,7 @@ function describe(options: BackupOptions, { walk, treeId, parentId, storedBytes,
     paths: options.paths,
     hostname: options.host,
     ...(options.username === undefined ? {} : { username: options.username }),
+    excludes: [...(options.exclude?.patterns ?? []), ...(options.exclude?.patternsIgnoringCase ?? [])],
     tags: [...options.tags, ...state],
     program_version: programVersion,
     summary: {

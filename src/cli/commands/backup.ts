@@ -5,8 +5,10 @@ import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
 import { currentUser } from '../../base/user.ts';
 import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
+import type { ExcludeRules } from '../../volume/exclude.ts';
 import { claimBackupOptions, policyOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, text, texts } from '../command.ts';
+import { excludeOptions, excludeRules, refuseExclusions } from '../exclude-options.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
 import { createProgress } from '../progress.ts';
@@ -15,6 +17,7 @@ const options = {
   dir: text('--dir <path>', 'back up this folder, instead of claims'),
   tag: texts('--tag <tag[,tag…]>', 'with --dir: tag of the backup'),
   host: text('--host <name>', 'with --dir: host that the backup is of (default: the name of this machine)'),
+  ...excludeOptions,
   ...policyOptions,
   ...claimBackupOptions,
 };
@@ -23,6 +26,7 @@ interface FolderRequest {
   readonly dir: string;
   readonly tags: readonly string[];
   readonly host: string;
+  readonly exclude: ExcludeRules;
 }
 
 export const backupCommand = defineCommand({
@@ -36,6 +40,10 @@ export const backupCommand = defineCommand({
     ['holdfast backup --policy nightly.yaml', 'every claim that a policy selects, then its retention'],
     ['holdfast backup --dir /var/lib/shop', 'a folder'],
     ['holdfast backup --dir ~/photos --tag holiday --tag 2026', 'with tags'],
+    [
+      "holdfast backup --dir ~ --exclude '*.tmp' --exclude /home/*/.cache --exclude-caches",
+      'without what is not needed',
+    ],
     ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
   ],
   exitCodes: [3, 10, 11, 12],
@@ -46,6 +54,7 @@ export const backupCommand = defineCommand({
       const problem = ways.length === 0 ? 'Nothing to back up was named: give one of' : 'Give only one of';
       throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM, --policy FILE and --dir PATH` });
     }
+    if (dir === undefined) refuseExclusions(given);
     if (policy !== undefined) {
       const { backUpByPolicy, readPolicy } = await import('../policy-run.ts');
       await backUpByPolicy(await readPolicy(policy, policyName), given, context);
@@ -57,11 +66,12 @@ export const backupCommand = defineCommand({
       return;
     }
     const tags = tag.flatMap((list) => list.split(',')).filter((one) => one !== '');
-    await backUpFolder({ dir, host, tags }, context);
+    const exclude = await excludeRules(given, context.settings.env);
+    await backUpFolder({ dir, host, tags, exclude }, context);
   },
 });
 
-async function backUpFolder({ dir, tags, host }: FolderRequest, context: CommandContext): Promise<void> {
+async function backUpFolder({ dir, tags, host, exclude }: FolderRequest, context: CommandContext): Promise<void> {
   const path = resolve(dir);
   const source = await realFolder(path);
   const { output } = context;
@@ -73,6 +83,7 @@ async function backUpFolder({ dir, tags, host }: FolderRequest, context: Command
       host,
       tags,
       paths: [path],
+      exclude,
       username: currentUser().username,
       onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
       signal,
