@@ -102,6 +102,7 @@ function idsByAction({ decisions }: PrunePlan): Readonly<Record<PackAction, Read
   return ids;
 }
 
+/** Even where nothing is repacked, this makes sure that no blob in use is in a pack that goes. */
 async function repack(
   repository: Repository,
   survey: PruneSurvey,
@@ -109,7 +110,7 @@ async function repack(
   removed: ReadonlySet<string>,
   options: PruneExecution & { readonly clock: Clock },
 ): Promise<number> {
-  if (repacked.size === 0) return 0;
+  if (repacked.size + removed.size === 0) return 0;
   const { clock, signal, onProgress } = options;
   const wanted = new Wanted(survey);
   const whole = new Set(survey.index.packs);

@@ -30,7 +30,7 @@ import { cheapKdf, makeRepository, password } from './restic-repository.ts';
 
 const isFull = process.env.HOLDFAST_TEST_FULL === '1';
 const seed = process.env.HOLDFAST_TEST_SEED ?? '1';
-const pointsInSample = 3;
+const pointsInSample = 2;
 const newPassword = 'another password';
 
 /** A repository as it is before the command, to be copied for every kill. */
@@ -196,7 +196,7 @@ async function expectSound(folder: string, kept: readonly Kept[]): Promise<void>
   }
 }
 
-/** The first and the last point, and some in between that the seed chooses. */
+/** All points, or a sample that the seed chooses. */
 function choosePoints(name: string, count: number): number[] {
   const all = Array.from({ length: count }, (_, at) => at + 1);
   if (isFull) return all;
@@ -205,10 +205,12 @@ function choosePoints(name: string, count: number): number[] {
 }
 
 describeWith('restic', 'killed at any of its changes', () => {
-  const covered: string[] = [];
+  const covered: { readonly name: string; readonly tested: number; readonly all: number }[] = [];
 
   afterAll(() => {
-    process.stdout.write(`kill points tested (seed ${seed}): ${covered.join(', ')}\n`);
+    const sum = (field: 'tested' | 'all'): number => covered.reduce((total, scene) => total + scene[field], 0);
+    const scenes = covered.map(({ name, tested, all }) => `${name} ${tested} of ${all}`).join(', ');
+    process.stdout.write(`kill points tested ${sum('tested')} of ${sum('all')} (seed ${seed}): ${scenes}\n`);
   });
 
   test.each(Object.entries(scenes))(
@@ -232,7 +234,7 @@ describeWith('restic', 'killed at any of its changes', () => {
         await expectSound(folder, scene.kept);
         await rm(folder, { recursive: true });
       }
-      covered.push(`${name} ${points.length} of ${whole.changes}`);
+      covered.push({ name, tested: points.length, all: whole.changes });
     },
     isFull ? 3_600_000 : 300_000,
   );
