@@ -1,3 +1,4 @@
+import { isHoldfastError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
 import type { Recipe } from '../../manifest/recipe.ts';
 import type { StoredSnapshot } from '../../repository/format/snapshot.ts';
@@ -25,10 +26,18 @@ export const showCommand = defineCommand({
     withRepository(context, async (repository) => {
       const snapshot = await findSnapshot(repository, name, filterFrom(given));
       const entry = describeBackup(snapshot);
-      const recipe = entry.claim === undefined ? null : await readRecipe(repository, snapshot);
       const { output } = context;
-      if (output.json) output.value({ type: 'backup', ...entry, ...furtherFacts(snapshot), recipe });
-      else printFacts([...backupFacts(snapshot, entry), ...(recipe ? recipeFacts(recipe) : [])], output);
+      const show = (recipe: Recipe | null): void => {
+        if (output.json) output.value({ type: 'backup', ...entry, ...furtherFacts(snapshot), recipe });
+        else printFacts([...backupFacts(snapshot, entry), ...(recipe ? recipeFacts(recipe) : [])], output);
+      };
+      try {
+        show(entry.claim === undefined ? null : await readRecipe(repository, snapshot));
+      } catch (error) {
+        // Everything else is known all the same.
+        if (isHoldfastError(error, 'RECIPE_UNREADABLE')) show(null);
+        throw error;
+      }
     }),
 });
 
