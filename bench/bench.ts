@@ -4,7 +4,7 @@
  *   --rounds 3 --mib 1024 --files 50000
  */
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
-import { availableParallelism, cpus, totalmem } from 'node:os';
+import { availableParallelism, cpus, loadavg, totalmem } from 'node:os';
 import { join, resolve } from 'node:path';
 import { parseArgs } from 'node:util';
 import { type DataSet, largeFiles, smallFiles } from './data-sets.ts';
@@ -84,8 +84,8 @@ function header(): string {
   return [
     '# Benchmarks',
     '',
-    `${new Date().toISOString().slice(0, 10)}, ${machine}, everything on tmpfs. ${versions}.`,
-    `Medians of ${values.rounds} rounds in one run; in brackets how many times as long as Holdfast; then the most memory used.`,
+    `${new Date().toISOString().slice(0, 10)}, ${machine}, everything on tmpfs. ${versions}. Load before the run: ${loadavg()[0]?.toFixed(1)}.`,
+    `Medians of ${values.rounds} rounds in one run: time, time on the processors, most memory; in brackets how many times Holdfast's.`,
     'Made by `npm run bench`.',
   ].join('\n');
 }
@@ -100,8 +100,10 @@ function describe(dataSet: DataSet, results: ReadonlyMap<Tool, Results>): string
 }
 
 function cell(measured: readonly Measurement[], own: readonly Measurement[]): string {
-  const seconds = median(measured.map((one) => one.seconds));
-  const ratio = seconds / median(own.map((one) => one.seconds));
-  const memory = median(measured.map((one) => one.peakMib)).toFixed(0);
-  return `${seconds.toFixed(2)} s${measured === own ? '' : ` (${ratio.toFixed(1)}×)`}, ${memory} MiB`;
+  const of = (all: readonly Measurement[], what: keyof Measurement): number => median(all.map((one) => one[what]));
+  const shown = (what: 'seconds' | 'cpuSeconds'): string => {
+    const ratio = `${(of(measured, what) / of(own, what)).toFixed(1)}×`;
+    return `${of(measured, what).toFixed(2)} s${measured === own ? '' : ` (${ratio})`}`;
+  };
+  return `${shown('seconds')}, CPU ${shown('cpuSeconds')}, ${of(measured, 'peakMib').toFixed(0)} MiB`;
 }

@@ -1,9 +1,11 @@
-/** Runs a program and says how long it took and how much memory it had at most. */
+/** Runs a program and says how long it took, on the clock and on the processors, and how much memory it had at most. */
 import { spawn } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 
 export interface Measurement {
   readonly seconds: number;
+  /** Of all threads, user and system; what others do on the machine hardly shows in it. */
+  readonly cpuSeconds: number;
   readonly peakMib: number;
 }
 
@@ -15,6 +17,8 @@ export interface Command {
 }
 
 const sampleMs = 20;
+/** USER_HZ, which is 100 on Linux. */
+const ticksPerSecond = 100;
 
 /** Throws with what the program said when it fails. */
 export async function measure({ program, args, cwd, env }: Command): Promise<Measurement> {
@@ -30,9 +34,9 @@ export async function measure({ program, args, cwd, env }: Command): Promise<Mea
       said = (said + chunk).slice(-4000);
     });
   }
-  let peakKib = 0;
+  let last: Sample = { peakKib: 0, cpuTicks: 0 };
   const sampler = setInterval(() => {
-    peakKib = Math.max(peakKib, peakOf(child.pid ?? 0));
+    last = sample(child.pid ?? 0) ?? last;
   }, sampleMs);
   const exitCode = await new Promise<number | null>((resolve, reject) => {
     child.on('error', reject);
@@ -41,15 +45,24 @@ export async function measure({ program, args, cwd, env }: Command): Promise<Mea
   clearInterval(sampler);
   const seconds = (performance.now() - start) / 1000;
   if (exitCode !== 0) throw new Error(`${program} ${args.join(' ')} ended with ${exitCode}: ${said}`);
-  return { seconds, peakMib: peakKib / 1024 };
+  return { seconds, cpuSeconds: last.cpuTicks / ticksPerSecond, peakMib: last.peakKib / 1024 };
 }
 
-/** High-water mark of a process's memory, in KiB; 0 when it is gone. */
-function peakOf(pid: number): number {
+interface Sample {
+  /** High-water mark of the memory. */
+  readonly peakKib: number;
+  readonly cpuTicks: number;
+}
+
+/** undefined when the process is gone. The last sample before the end lacks at most `sampleMs`. */
+function sample(pid: number): Sample | undefined {
   try {
-    return Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0);
+    const peakKib = Number(/VmHWM:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1]);
+    const fields = readFileSync(`/proc/${pid}/stat`, 'latin1').split(') ')[1]?.split(' ') ?? [];
+    const cpuTicks = Number(fields[11]) + Number(fields[12]);
+    return Number.isNaN(peakKib + cpuTicks) ? undefined : { peakKib, cpuTicks };
   } catch {
-    return 0;
+    return undefined;
   }
 }
 
