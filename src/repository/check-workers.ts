@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import type { ErrorCode } from '../base/error-catalog.ts';
 import { type ErrorContext, HoldfastError } from '../base/errors.ts';
+import { endThread } from '../base/threads.ts';
 import type { MasterKey } from './crypto.ts';
 import type { IndexedBlob } from './format/index-file.ts';
 
@@ -49,7 +50,7 @@ export class CheckWorkers {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#threads.map(({ worker }) => endThread(worker)));
   }
 
   #start(setup: CheckWorkerSetup): Thread {

@@ -30,6 +30,8 @@ export interface PackerOptions {
   readonly packSizeBytes: number;
   readonly compressionLevel: number;
   readonly slots: readonly PackSlot[];
+  /** Called while waiting for a slot: throws when nobody will free one any more. */
+  readonly throwIfStopped?: () => void;
   /** Passes a pack on; must not wait for its upload. */
   readonly emit: (pack: FinishedPack, oversized?: SharedArrayBuffer) => void;
 }
@@ -151,6 +153,7 @@ export class Packer {
       for (const [slot, state] of this.#states.entries()) {
         if (Atomics.compareExchange(state, 0, slotFree, slotTaken) === slotFree) return slot;
       }
+      this.#options.throwIfStopped?.();
       Atomics.wait(this.#states[0]!, 0, slotTaken, 5);
     }
   }

@@ -10,6 +10,8 @@ export interface BackupWorkerSetup {
   readonly packSizeBytes: number;
   readonly dataSlots: readonly PackSlot[];
   readonly treeSlots: readonly PackSlot[];
+  /** One word: 1 once the run has failed or ended, and what is left to do is to be dropped. */
+  readonly stop: SharedArrayBuffer;
 }
 
 /** Entries of one folder, in tree order; the answer holds their encoded nodes. */

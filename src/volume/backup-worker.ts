@@ -2,6 +2,7 @@
 import { closeSync, fstatSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
+import { park, stopMessage } from '../base/threads.ts';
 import { createBlobCodec } from '../repository/blob-codec.ts';
 import { BlobIndex, type BlobType } from '../repository/blob-index.ts';
 import { createChunker } from '../repository/chunker/chunker.ts';
@@ -24,6 +25,7 @@ const compressionLevel = 1;
 
 const setup = workerData as BackupWorkerSetup;
 const port = parentPort!;
+const stop = new Int32Array(setup.stop);
 const index = BlobIndex.attach(setup.index);
 const codec = createBlobCodec({
   encrypt: Buffer.from(setup.key.encrypt),
@@ -31,11 +33,16 @@ const codec = createBlobCodec({
   macR: Buffer.from(setup.key.macR),
 });
 const packers = { data: packer('data', setup.dataSlots), tree: packer('tree', setup.treeSlots) };
-const writer = new ChunkWriter(codec, createChunker(setup.chunker), index, packers.data);
+const writer = new ChunkWriter(codec, createChunker(setup.chunker), index, packers.data, throwIfStopped);
 
-port.on('message', (job: BackupJob) => {
-  send({ type: 'result', result: attempt(job) });
+port.on('message', (job: BackupJob | typeof stopMessage) => {
+  if (job === stopMessage) park(port);
+  else send({ type: 'result', result: attempt(job) });
 });
+
+function throwIfStopped(): void {
+  if (Atomics.load(stop, 0) === 1) throw new Error('the backup was stopped');
+}
 
 function packer(type: BlobType, slots: readonly PackSlot[]): Packer {
   return new Packer({
@@ -44,6 +51,7 @@ function packer(type: BlobType, slots: readonly PackSlot[]): Packer {
     packSizeBytes: setup.packSizeBytes,
     compressionLevel,
     slots,
+    throwIfStopped,
     emit: (pack, oversized) => send({ type: 'pack', pack, blobType: type, oversized }),
   });
 }
@@ -56,6 +64,7 @@ function send(message: FromBackupWorker): void {
 
 function attempt(job: BackupJob): BackupResult | FailedResult {
   try {
+    throwIfStopped();
     return run(job);
   } catch (error) {
     const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;

@@ -2,6 +2,7 @@
 import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { HoldfastError } from '../base/errors.ts';
+import { endThread } from '../base/threads.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import { type ChunkerConfig, maxChunkBytes } from '../repository/chunker/chunker.ts';
 import type { PackUploader } from '../repository/pack-uploader.ts';
@@ -39,6 +40,8 @@ export class JobFailure extends Error {
 export class BackupWorkers {
   readonly #threads: Thread[];
   readonly #uploader: PackUploader;
+  /** One word: 1 once the threads are to drop what they do. */
+  readonly #stop = new SharedArrayBuffer(4);
   #failure: { error: unknown } | undefined;
 
   constructor(options: {
@@ -73,8 +76,10 @@ export class BackupWorkers {
     await Promise.all(this.#threads.map((thread) => this.#send(thread, { kind: 'flush' })));
   }
 
+  /** Ends the threads; what they have not done yet is left undone. */
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    Atomics.store(new Int32Array(this.#stop), 0, 1);
+    await Promise.all(this.#threads.map(({ worker }) => endThread(worker)));
   }
 
   /** Ends the run: what is waiting and what comes later fails with this error. */
@@ -100,6 +105,7 @@ export class BackupWorkers {
       packSizeBytes,
       dataSlots: slots.data,
       treeSlots: slots.tree,
+      stop: this.#stop,
     };
     const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), {
       workerData: setup,

@@ -24,13 +24,15 @@ export class ChunkWriter {
   readonly #chunker: Chunker;
   readonly #index: BlobIndex;
   readonly #packer: Packer;
+  readonly #throwIfStopped: () => void;
   readonly #id = Buffer.allocUnsafe(idBytes);
 
-  constructor(codec: BlobCodec, chunker: Chunker, index: BlobIndex, packer: Packer) {
+  constructor(codec: BlobCodec, chunker: Chunker, index: BlobIndex, packer: Packer, throwIfStopped: () => void) {
     this.#codec = codec;
     this.#chunker = chunker;
     this.#index = index;
     this.#packer = packer;
+    this.#throwIfStopped = throwIfStopped;
   }
 
   /** Stores what the open file holds in [offset, offset + lengthBytes), less if the file ends before. */
@@ -42,6 +44,7 @@ export class ChunkWriter {
     let end = 0;
     let atEnd = lengthBytes === 0;
     for (;;) {
+      this.#throwIfStopped();
       const cut = this.#chunker.next(start, end, atEnd);
       if (cut > 0) {
         this.#store(buffer.subarray(start, start + cut), written);

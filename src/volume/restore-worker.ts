@@ -1,6 +1,7 @@
 /** One thread of a restore: fetches, opens and writes what its jobs name, with a store of its own. */
 import { parentPort, workerData } from 'node:worker_threads';
 import { isHoldfastError, messageOf } from '../base/errors.ts';
+import { park, stopMessage } from '../base/threads.ts';
 import type { MasterKey } from '../repository/crypto.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
@@ -114,10 +115,15 @@ function sendFatal(error: unknown): void {
   });
 }
 
-async function main(): Promise<void> {
-  const thread = new RestoreThread(await openStore(setup.url, setup.env ? { env: setup.env } : {}));
-  port.on('message', (message: ToRestoreWorker) => thread.receive(message));
-  await thread.run();
-}
+const thread = openStore(setup.url, setup.env ? { env: setup.env } : {}).then((store) => new RestoreThread(store));
+thread.then((ready) => ready.run()).catch(sendFatal);
 
-main().catch(sendFatal);
+port.on('message', (message: ToRestoreWorker | typeof stopMessage) => {
+  if (message === stopMessage) park(port);
+  // A thread that has no store has said so.
+  else
+    thread.then(
+      (ready) => ready.receive(message),
+      () => undefined,
+    );
+});

@@ -3,6 +3,7 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import type { ErrorCode } from '../base/error-catalog.ts';
 import { type ErrorContext, HoldfastError } from '../base/errors.ts';
+import { endThread } from '../base/threads.ts';
 import type { MasterKey } from '../repository/crypto.ts';
 import type { JobResult, RestoreJob } from './restore-job.ts';
 import type { AttributeWarning, TargetConditions } from './write-attributes.ts';
@@ -81,7 +82,7 @@ export class RestoreWorkers {
   }
 
   async close(): Promise<void> {
-    await Promise.all(this.#threads.map(({ worker }) => worker.terminate()));
+    await Promise.all(this.#threads.map(({ worker }) => endThread(worker)));
   }
 
   /** Ends the run: what waits now or later fails with this error. */
