@@ -85,6 +85,8 @@ export interface EntriesResult {
   readonly kind: 'entries';
   /** Nodes as JSON, each followed by a comma. */
   readonly nodes: Uint8Array;
+  /** Instead of nodes: they are these bytes of the parent tree, without a comma at the end. */
+  readonly unchanged: { readonly start: number; readonly end: number } | undefined;
   readonly holes: readonly Hole[];
   readonly counts: EntryCounts;
   readonly problems: readonly EntryProblem[];

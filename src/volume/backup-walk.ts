@@ -51,6 +51,8 @@ export interface FolderCounts {
 /** A batch whose large files are being read. */
 interface Batch {
   readonly result: EntriesResult;
+  /** Its nodes, each followed by a comma; the holes are not filled yet. */
+  readonly nodes: Buffer;
   /** The nodes of its large files, by name; undefined for one that could not be read. */
   readonly largeFiles: Map<string, Promise<string | undefined>>;
 }
@@ -175,7 +177,7 @@ export class FolderWalk {
     for (const hole of result.holes) {
       if (hole.kind === 'file') largeFiles.set(hole.name, handled(this.#largeFile(`${folder}/${hole.name}`, hole)));
     }
-    return { result, largeFiles };
+    return { result, nodes: nodesOf(result, slice?.parent), largeFiles };
   }
 
   async #largeFile(path: string, hole: Hole): Promise<string | undefined> {
@@ -218,8 +220,7 @@ export class FolderWalk {
   /** The encoded nodes of a folder in order, with the trees of its folders and its large files put in. */
   async #assemble(path: string, batches: Batch[], subtrees: Map<string, Promise<string>>): Promise<Buffer[]> {
     const pieces: Buffer[] = [];
-    for (const { result, largeFiles } of batches) {
-      const nodes = Buffer.from(result.nodes.buffer, result.nodes.byteOffset, result.nodes.length);
+    for (const { result, nodes, largeFiles } of batches) {
       let done = 0;
       for (const hole of result.holes) {
         if (hole.kind === 'folder') {
@@ -239,6 +240,11 @@ export class FolderWalk {
     await Promise.all(subtrees.values());
     return pieces;
   }
+}
+
+function nodesOf({ nodes, unchanged }: EntriesResult, parent: Buffer | undefined): Buffer {
+  if (!unchanged || !parent) return Buffer.from(nodes.buffer, nodes.byteOffset, nodes.length);
+  return Buffer.concat([parent.subarray(unchanged.start, unchanged.end), Buffer.from(',')]);
 }
 
 /** A message between threads turns Buffers into bare Uint8Arrays. */

@@ -11,6 +11,8 @@ import type { Repository } from '../repository/repository.ts';
 import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBackupWorker } from './backup-jobs.ts';
 
 const treeSlotsPerWorker = 2;
+/** Jobs that wait before one more thread is worth its start. */
+const jobsForAnotherThread = 2;
 /** The garbage of a worker is short-lived; a larger nursery only costs memory. */
 const youngGenerationMb = 8;
 /** More threads than this only add memory: the store is the limit by then. */
@@ -37,6 +39,15 @@ export class JobFailure extends Error {
   }
 }
 
+export interface BackupWorkersOptions {
+  readonly repository: Repository;
+  readonly index: BlobIndex;
+  readonly uploader: PackUploader;
+  readonly packSizeBytes: number;
+  /** Default: as many as there are processors. */
+  readonly workers?: number | undefined;
+}
+
 export class BackupWorkers {
   readonly #threads: Thread[];
   readonly #uploader: PackUploader;
@@ -44,25 +55,27 @@ export class BackupWorkers {
   readonly #stop = new SharedArrayBuffer(4);
   #failure: { error: unknown } | undefined;
 
-  constructor(options: {
-    repository: Repository;
-    index: BlobIndex;
-    uploader: PackUploader;
-    packSizeBytes: number;
-    workers?: number | undefined;
-  }) {
-    const count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
+  readonly #options: BackupWorkersOptions;
+  /** The most threads that there will be. */
+  readonly count: number;
+
+  constructor(options: BackupWorkersOptions) {
+    this.#options = options;
     this.#uploader = options.uploader;
-    this.#threads = Array.from({ length: count }, () => this.#start(options, count));
+    this.count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
+    this.#threads = [this.#start()];
   }
 
-  get count(): number {
-    return this.#threads.length;
-  }
-
-  /** Gives the job to the thread with the least to do. Rejects with JobFailure when only this job failed. */
+  /**
+   * Gives the job to the thread with the least to do; further threads are started only when there is work for them.
+   * Rejects with JobFailure when only this job failed.
+   */
   run(job: BackupJob): Promise<BackupResult> {
-    const thread = this.#threads.reduce((best, other) => (other.waiting.length < best.waiting.length ? other : best));
+    let thread = this.#threads.reduce((best, other) => (other.waiting.length < best.waiting.length ? other : best));
+    if (thread.waiting.length >= jobsForAnotherThread && this.#threads.length < this.count) {
+      thread = this.#start();
+      this.#threads.push(thread);
+    }
     return this.#send(thread, job);
   }
 
@@ -90,18 +103,18 @@ export class BackupWorkers {
     }
   }
 
-  #start(options: { repository: Repository; index: BlobIndex; packSizeBytes: number }, count: number): Thread {
-    const { repository, packSizeBytes } = options;
+  #start(): Thread {
+    const { repository, index, packSizeBytes } = this.#options;
     const slots = {
       // One pack fills while others are on their way.
-      data: packSlots(1 + Math.ceil(repository.store.uploadsAtOnce / count), packSizeBytes),
+      data: packSlots(1 + Math.ceil(repository.store.uploadsAtOnce / this.count), packSizeBytes),
       tree: packSlots(treeSlotsPerWorker, packSizeBytes),
     };
     const { encrypt, macK, macR } = repository.key;
     const setup: BackupWorkerSetup = {
       key: { encrypt, macK, macR },
       chunker: chunkerOf(repository),
-      index: options.index.shared,
+      index: index.shared,
       packSizeBytes,
       dataSlots: slots.data,
       treeSlots: slots.tree,

@@ -10,11 +10,11 @@ export type EntryAttributes = Omit<TreeNode, 'content' | 'subtree'>;
 const noAttributes: readonly ExtendedAttribute[] = [];
 
 /**
- * Reads what `stat` (of lstat) does not say of the entry at `path`; `name` is what it is called in its tree.
+ * What `stat` (of lstat) says of an entry that is called `name` in its tree; extended attributes and link target are empty.
  * undefined for sockets, which nothing can restore. As restic does: atime is set to mtime, size belongs to files only, links not to
  * directories and FIFOs. The device number of the file system is kept only where hard links need it, since it changes with each mount.
  */
-export function readAttributes(path: Buffer, name: Buffer, stat: BigIntStats): EntryAttributes | undefined {
+export function statAttributes(name: Buffer, stat: BigIntStats): EntryAttributes | undefined {
   const mode = Number(stat.mode);
   const type = typeFromPosix(mode);
   if (type === undefined || type === 'socket') return undefined;
@@ -22,7 +22,7 @@ export function readAttributes(path: Buffer, name: Buffer, stat: BigIntStats): E
   const gid = Number(stat.gid);
   const links = type === 'dir' || type === 'fifo' ? 0 : Number(stat.nlink);
   const isDevice = type === 'dev' || type === 'chardev';
-  const attributes: EntryAttributes = {
+  return {
     name,
     type,
     mode: goModeFromPosix(mode),
@@ -37,10 +37,22 @@ export function readAttributes(path: Buffer, name: Buffer, stat: BigIntStats): E
     deviceId: links > 1 ? stat.dev : 0n,
     sizeBytes: type === 'file' ? Number(stat.size) : 0,
     links,
-    extendedAttributes: readExtendedAttributes(path),
+    extendedAttributes: noAttributes,
     device: isDevice ? Number(stat.rdev) : 0,
   };
-  return type === 'symlink' ? { ...attributes, linkTarget: readlinkSync(path, 'buffer') } : attributes;
+}
+
+/** All of an entry: what `stat` says, and what only further calls say. undefined for sockets. */
+export function readAttributes(path: Buffer, name: Buffer, stat: BigIntStats): EntryAttributes | undefined {
+  const attributes = statAttributes(name, stat);
+  return attributes && readFurther(path, attributes);
+}
+
+/** Adds extended attributes and link target to what statAttributes gave. */
+export function readFurther(path: Buffer, attributes: EntryAttributes): EntryAttributes {
+  const extendedAttributes = readExtendedAttributes(path);
+  const all = extendedAttributes.length > 0 ? { ...attributes, extendedAttributes } : attributes;
+  return all.type === 'symlink' ? { ...all, linkTarget: readlinkSync(path, 'buffer') } : all;
 }
 
 /** In the order of the file system; an attribute that vanishes meanwhile is left out. */
