@@ -45,7 +45,7 @@ beforeAll(async () => {
 }, 60_000);
 
 async function backup(folder: string, host: string): Promise<void> {
-  expect(await place.cli('backup', '--dir', folder, '--host', host)).toMatchObject({ exitCode: 0 });
+  expect(await place.cli('backup', '--dir', folder, '--host', host)).toMatchObject({ exitCode: 0, stderr: '' });
 }
 
 async function lines<T>(...args: string[]): Promise<T[]> {
