@@ -1,7 +1,7 @@
 /** The cluster is what the other tests take it for: zones that bind, snapshots that keep, groups cut at one moment. */
 import { rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { afterAll, beforeAll, expect, inject, test } from 'vitest';
+import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { createNamespace, hasPhase, isReady, type Kubectl, type KubernetesObject } from '../kubectl.ts';
 
 const cluster = inject('cluster');
@@ -101,11 +101,19 @@ test('the volumes of a group snapshot are cut at one moment', async () => {
     spec: { volumeGroupSnapshotClassName: 'zonal-group', source: { selector: { matchLabels: labels } } },
   });
   await kubectl.waitFor('volumegroupsnapshot', 'pair', isReadyToUse);
-  const members = await kubectl.list('volumesnapshots');
-  const ofPair = members.filter((member) => member.status?.volumeGroupSnapshotName === 'pair');
-  const times = ofPair.map((member) => member.status?.creationTime);
-  expect(times).toHaveLength(2);
-  expect(times[0]).toBe(times[1]);
+  // The group is ready before the status of each of its members says so.
+  const ofPair = await vi.waitFor(
+    async () => {
+      const members = await kubectl.list('volumesnapshots');
+      const ready = members.filter(
+        (member) => member.status?.volumeGroupSnapshotName === 'pair' && isReadyToUse(member),
+      );
+      expect(ready).toHaveLength(2);
+      return ready;
+    },
+    { timeout: 60_000, interval: 500 },
+  );
+  expect(ofPair[0]?.status?.creationTime).toBe(ofPair[1]?.status?.creationTime);
   const copies = await Promise.all(ofPair.map(restoreMember));
   await kubectl.apply(...copies, pod('pair-reader', { claims: ['first-copy', 'second-copy'] }));
   await kubectl.waitFor('pod', 'pair-reader', isReady);
