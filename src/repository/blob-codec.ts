@@ -40,9 +40,6 @@ export interface BlobCodecOptions {
   readonly kind?: 'native' | 'plain';
 }
 
-/** Bytes that sealing adds to a blob. */
-export const sealOverheadBytes = 32;
-
 const hashBytes = 32;
 const ivBytes = 16;
 const macBytes = 16;

@@ -5,14 +5,13 @@
 import { HoldfastError } from '../base/errors.ts';
 import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
+import { sealBytes } from './format/pack.ts';
 import { decodeTree, type TreeNode } from './format/tree.ts';
 import type { FoundBlob, LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
 
 /** Tree packs kept in memory; a pack has 16 MiB by default. */
 const keptPacks = 4;
-/** Sealed bytes are 32 longer than what they hold. */
-const sealBytes = 32;
 
 export class BlobReader {
   readonly #repository: Repository;

@@ -2,10 +2,8 @@
 import { mapLimited } from '../base/concurrency.ts';
 import { BlobIndex, type BlobType } from './blob-index.ts';
 import { decodeIndexFile, type IndexedPack } from './format/index-file.ts';
+import { sealBytes } from './format/pack.ts';
 import { loadFile, type Repository } from './repository.ts';
-
-/** Sealed bytes are that much longer than what they hold. */
-const sealOverheadBytes = 32;
 
 /** Where a blob rests, with the pack by name. */
 export interface FoundBlob {
@@ -39,7 +37,7 @@ export class LoadedIndex {
   plainLength(entry: number): number {
     const location = this.blobs.location(entry);
     if (!location) return 0;
-    return location.uncompressedLength > 0 ? location.uncompressedLength : location.length - sealOverheadBytes;
+    return location.uncompressedLength > 0 ? location.uncompressedLength : location.length - sealBytes;
   }
 }
 

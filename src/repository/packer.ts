@@ -6,7 +6,7 @@
 import type { BlobCodec } from './blob-codec.ts';
 import { looksIncompressible } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
-import { encodePackHeader, type PackEntry } from './format/pack.ts';
+import { encodePackHeader, type PackEntry, sealBytes } from './format/pack.ts';
 
 /** A pack buffer that a worker and the uploader pass to each other. */
 export interface PackSlot {
@@ -36,8 +36,6 @@ export interface PackerOptions {
   readonly emit: (pack: FinishedPack, oversized?: SharedArrayBuffer) => void;
 }
 
-/** IV and MAC around each sealed blob. */
-const sealBytes = 32;
 const ivBytes = 16;
 /** Room at the end of a pack buffer for the sealed header: 41 bytes an entry. */
 const headerEntryBytes = 41;
