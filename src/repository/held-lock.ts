@@ -33,29 +33,40 @@ export class HeldLock {
   readonly #clock: Clock;
   readonly #lost = new AbortController();
   readonly #released = new AbortController();
+  readonly #settling: Promise<void>;
   readonly #refreshing: Promise<void>;
   /** Files that are ours; the last one is the valid lock, earlier ones could not be removed yet. */
   #ids: string[];
   #refreshedMs: number;
   #nextMs: number;
 
-  constructor(repository: Repository, holder: LockHolder, clock: Clock, id: string, writtenMs: number) {
+  /** `settle` rejects when somebody else's lock excludes this one, and when its signal is aborted. */
+  constructor(
+    repository: Repository,
+    holder: LockHolder,
+    clock: Clock,
+    id: string,
+    writtenMs: number,
+    settle?: (signal: AbortSignal) => Promise<void>,
+  ) {
     this.#repository = repository;
     this.#holder = holder;
     this.#clock = clock;
     this.#ids = [id];
     this.#refreshedMs = writtenMs;
     this.#nextMs = writtenMs + refreshEveryMs;
+    this.#settling = settle ? this.#settle(settle) : Promise.resolve();
     this.#refreshing = this.#keepFresh();
   }
 
-  /** Aborted with LOCK_LOST as its reason when the lock is gone: whoever works under it must stop. */
+  /** Aborted, with the error as its reason, when the lock is gone: whoever works under it must stop. */
   get signal(): AbortSignal {
     return this.#lost.signal;
   }
 
-  /** Asks the store whether the lock is still there. Throws LOCK_LOST, and aborts the signal with it. */
+  /** Asks the store whether the lock is still there. Throws LOCK_LOST or why it never held, and aborts the signal with it. */
   async confirm(): Promise<void> {
+    await this.#settling;
     let asked: string | undefined;
     let isThere = false;
     // A refresh may replace the file while the store is asked for it: then the new one is asked for.
@@ -70,9 +81,17 @@ export class HeldLock {
   /** Removes the lock. Safe to call again. */
   async release(): Promise<void> {
     this.#released.abort();
-    await this.#refreshing;
+    await Promise.all([this.#settling, this.#refreshing]);
     for (const id of this.#ids) await this.#repository.store.remove('locks', id);
     this.#ids = [];
+  }
+
+  async #settle(settle: (signal: AbortSignal) => Promise<void>): Promise<void> {
+    try {
+      await settle(this.#released.signal);
+    } catch (error) {
+      if (!this.#released.signal.aborted) this.#lost.abort(error);
+    }
   }
 
   async #keepFresh(): Promise<void> {

@@ -13,9 +13,15 @@ import { HeldLock, type LockHolder, settleMs, staleAfterMs, writeLock } from './
 import { loadFile, type Repository } from './repository.ts';
 
 export interface Lock {
-  /** Aborted with LOCK_LOST as its reason when the lock is gone: whoever works under it must stop. */
+  /**
+   * Aborted when the lock is gone (LOCK_LOST) or turns out to be excluded by one that was taken at the same moment
+   * (REPOSITORY_LOCKED), with the error as its reason: whoever works under it must stop.
+   */
   readonly signal: AbortSignal;
-  /** Asks the store whether the lock is still there, for the last moment before a result counts. Throws LOCK_LOST. */
+  /**
+   * Asks the store whether the lock is still there, for the last moment before a result counts. Throws LOCK_LOST,
+   * REPOSITORY_LOCKED.
+   */
   confirm(): Promise<void>;
   /** Removes the lock. Safe to call again. */
   release(): Promise<void>;
@@ -55,7 +61,10 @@ const rereadPausesMs = [5000, 10_000, 20_000];
 const firstWaitMs = 5000;
 const longestWaitMs = 60_000;
 
-/** Takes a lock. Throws REPOSITORY_LOCKED when others hold one that excludes it. */
+/**
+ * Takes a lock. Throws REPOSITORY_LOCKED when others hold one that excludes it. A shared lock is given before it is
+ * certain that no exclusive one was taken at the same moment: `confirm` waits for that.
+ */
 export async function acquireLock(repository: Repository, options: LockOptions): Promise<Lock> {
   const clock = options.clock ?? systemClock;
   const untilMs = clock.nowMs() + (options.waitMs ?? 0);
@@ -106,15 +115,20 @@ async function tryAcquire(repository: Repository, options: LockOptions, clock: C
   await refuseConflicts(repository, options, clock);
   const writtenMs = clock.nowMs();
   const id = await writeLock(repository, holder, writtenMs);
-  try {
+  const settle = async (signal: AbortSignal): Promise<void> => {
     // Two that came at the same moment both see the other's lock now, and at least one gives way.
-    await clock.sleep(settleMs, options.signal);
+    await clock.sleep(settleMs, signal);
+    await refuseConflicts(repository, { ...options, signal }, clock, id);
+  };
+  try {
     await refuseConflicts(repository, options, clock, id);
+    if (options.exclusive) await settle(options.signal ?? new AbortController().signal);
   } catch (error) {
     await repository.store.remove('locks', id);
     throw error;
   }
-  return new HeldLock(repository, holder, clock, id, writtenMs);
+  // Whoever removes nothing may begin meanwhile: what was read or written by then harms nobody.
+  return new HeldLock(repository, holder, clock, id, writtenMs, options.exclusive ? undefined : settle);
 }
 
 function holderOf({ exclusive, hostname: host }: Pick<LockOptions, 'exclusive' | 'hostname'>): LockHolder {

@@ -85,6 +85,19 @@ test('of two that come at the same moment no two get an exclusive lock, and the 
   for (const { value } of won) await value.release();
 });
 
+test('who shares may begin at once, and is stopped when an exclusive lock turns out to have come at the same moment', async () => {
+  const { repository, clock } = await makeLocked();
+  const lock = await acquireLock(repository, { exclusive: false, hostname: 'h', clock });
+  expect(lock.signal.aborted).toBe(false);
+  const other = { time: '2026-01-01T00:00:00Z', hostname: 'other', username: 'u', pid: 1, uid: 0, gid: 0 };
+  const id = await saveFile(repository, 'locks', encodeLock({ ...other, exclusive: true }));
+  await clock.advance(200);
+  await expect(lock.confirm()).rejects.toMatchObject({ ...locked, context: { holder: 'other (process 1)' } });
+  expect(lock.signal.reason).toMatchObject(locked);
+  await lock.release();
+  expect((await listLocks(repository)).map((left) => left.id)).toEqual([id]);
+});
+
 test('with a time to wait, the lock is taken as soon as the other is gone, or refused at the end', async () => {
   const { repository, clock } = await makeLocked();
   const first = await take(repository, clock, { exclusive: true });
