@@ -33,10 +33,11 @@ interface PatternList {
 }
 
 /**
- * `source` is the folder that will be walked, `shownAs` its absolute path for the patterns. Throws USAGE for a pattern
- * that cannot be read, and where nothing at all would be left.
+ * `source` is the folder that will be walked, `shownAs` its absolute path for the patterns. undefined for rules that
+ * leave nothing out. Throws USAGE for a pattern that cannot be read, and where nothing at all would be left.
  */
-export function makeExclusion(rules: ExcludeRules, source: string, shownAs: string): Exclusion {
+export function makeExclusion(rules: ExcludeRules, source: string, shownAs: string): Exclusion | undefined {
+  if (leavesNothingOut(rules)) return undefined;
   let exclusion: Exclusion;
   try {
     exclusion = new Exclusion(rules, source, shownAs);
@@ -45,6 +46,12 @@ export function makeExclusion(rules: ExcludeRules, source: string, shownAs: stri
   }
   if (!exclusion.hitsSource) return exclusion;
   throw new HoldfastError('USAGE', { problem: `The exclusions leave out ${shownAs} itself, so that nothing is left` });
+}
+
+function leavesNothingOut(rules: ExcludeRules): boolean {
+  return Object.values(rules).every(
+    (rule) => rule === undefined || rule === false || (Array.isArray(rule) && rule.length === 0),
+  );
 }
 
 export class Exclusion {
