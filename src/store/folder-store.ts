@@ -4,7 +4,7 @@
  * temporary file, which no reader takes for one of the repository's.
  */
 import { randomBytes } from 'node:crypto';
-import { type FileHandle, mkdir, open } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { HoldfastError } from '../base/errors.ts';
 import { alreadyThere, filePath, kindOf } from './file-path.ts';
@@ -103,6 +103,23 @@ class FolderStore implements Store {
     return this.#named('removing', type, name, async () => {
       const wasThere = await files.removeIfThere(path);
       if (wasThere && durablyRemoved.has(type)) await files.syncFolder(dirname(path));
+    });
+  }
+
+  replaceConfig(bytes: Uint8Array): Promise<void> {
+    const path = this.#path('config', 'config');
+    return this.#named('replacing', 'config', 'config', async () => {
+      if (!(await files.statIfThere(path))) {
+        throw new HoldfastError('FILE_NOT_FOUND', { kind: kindOf('config'), name: 'config' });
+      }
+      const temporary = `${path}-tmp-${randomBytes(8).toString('hex')}`;
+      await this.#writeWhole('config', temporary, bytes);
+      try {
+        await rename(temporary, path);
+      } finally {
+        await files.removeIfThere(temporary);
+      }
+      await files.syncFolder(dirname(path));
     });
   }
 

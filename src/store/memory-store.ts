@@ -38,6 +38,11 @@ export function openMemoryStore(url = 'memory'): Store {
     async remove(type, name) {
       files.delete(filePath(type, name));
     },
+    async replaceConfig(bytes) {
+      const config = files.get('config');
+      if (!config) throw new HoldfastError('FILE_NOT_FOUND', { kind: kindOf('config'), name: 'config' });
+      files.set('config', { ...config, bytes: Buffer.from(bytes), modifiedMs: Date.now() });
+    },
     async close() {},
   };
 }

@@ -56,6 +56,7 @@ export function retryingStore(store: Store, options: RetryingOptions = {}): Stor
       });
     },
     remove: (type, name) => retried(() => store.remove(type, name)),
+    replaceConfig: (bytes) => retried(() => store.replaceConfig(bytes)),
     async close() {
       closing.abort(new Error('the store was closed'));
       await store.close();

@@ -42,7 +42,7 @@ class S3Store implements Store {
   put(type: FileType, name: string, bytes: Uint8Array, sha256?: string): Promise<void> {
     const key = this.#key(type, name);
     return this.#named('writing', type, name, async () => {
-      const hash = sha256 ?? createHash('sha256').update(bytes).digest('hex');
+      const hash = sha256 ?? sha256Of(bytes);
       try {
         await this.#putOnce(type, name, key, bytes, hash);
       } catch (error) {
@@ -127,26 +127,26 @@ class S3Store implements Store {
     });
   }
 
+  replaceConfig(bytes: Uint8Array): Promise<void> {
+    return this.#named('replacing', 'config', 'config', async () => {
+      if (!(await this.stat('config', 'config'))) {
+        throw new HoldfastError('FILE_NOT_FOUND', { kind: kindOf('config'), name: 'config' });
+      }
+      await this.#upload('config', this.#key('config', 'config'), bytes, sha256Of(bytes), {});
+    });
+  }
+
   async close(): Promise<void> {
     this.#connection.close();
   }
 
   async #putOnce(type: FileType, name: string, key: string, bytes: Uint8Array, hash: string): Promise<void> {
-    const { sdk, client } = this.#connection;
     if (!this.#hasConditionalPut) {
       const there = await this.stat(type, name);
       if (there && alreadyThere(this.url, type, name, bytes.length, there.sizeBytes)) return;
     }
-    const command = new sdk.PutObjectCommand({
-      ...this.#target(key),
-      // The same memory, not a copy; the SDK hands a Buffer to the socket as it is.
-      Body: Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-      ...(this.#hasConditionalPut ? { IfNoneMatch: '*' } : {}),
-    });
-    addKnownHash(command, hash);
     try {
-      const answer = await client.send(command);
-      if (answer.ETag === undefined) throw this.#failed('writing', name, notS3);
+      await this.#upload(name, key, bytes, hash, this.#hasConditionalPut ? { IfNoneMatch: '*' } : {});
     } catch (error) {
       const { name: problem, status, attempts } = failureOf(error);
       if (status === 412) {
@@ -158,6 +158,22 @@ class S3Store implements Store {
         throw error;
       }
     }
+  }
+
+  async #upload(
+    name: string,
+    key: string,
+    bytes: Uint8Array,
+    hash: string,
+    only: { IfNoneMatch?: '*' },
+  ): Promise<void> {
+    const { sdk, client } = this.#connection;
+    // The same memory, not a copy; the SDK hands a Buffer to the socket as it is.
+    const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
+    const command = new sdk.PutObjectCommand({ ...this.#target(key), Body: body, ...only });
+    addKnownHash(command, hash);
+    const answer = await client.send(command);
+    if (answer.ETag === undefined) throw this.#failed('writing', name, notS3);
   }
 
   /** The name was taken: by the same file, by our own first attempt whose answer was lost, or by somebody else's config. */
@@ -227,6 +243,10 @@ class S3Store implements Store {
       throw s3Error(error, { url: this.url, operation: `${verb} ${what}`, name: what });
     }
   }
+}
+
+function sha256Of(bytes: Uint8Array): string {
+  return createHash('sha256').update(bytes).digest('hex');
 }
 
 /** Has the signature and the server use a hash that is known already, and the SDK compute none. */

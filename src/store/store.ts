@@ -48,5 +48,11 @@ export interface Store {
   /** Deletes a file. A file that is not there is not an error. */
   remove(type: FileType, name: string): Promise<void>;
 
+  /**
+   * Writes another config in place of the one that is there, the only file that is ever written over. At every moment
+   * the old one or the new one is there, whole. Without a config: FILE_NOT_FOUND.
+   */
+  replaceConfig(bytes: Uint8Array): Promise<void>;
+
   close(): Promise<void>;
 }

@@ -62,6 +62,11 @@ function emptyStore(store: () => Store): void {
     await expect(store().get('config', 'config')).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
     await store().remove('data', name);
   });
+
+  test('there is no config to replace', async () => {
+    await expect(store().replaceConfig(Buffer.from('x'))).rejects.toMatchObject({ code: 'FILE_NOT_FOUND' });
+    expect(await store().stat('config', 'config')).toBeUndefined();
+  });
 }
 
 function missingPlace(store: () => Store): void {
@@ -171,6 +176,15 @@ function writing(store: () => Store, again: () => Promise<Store>): void {
     expect((await store().get('data', name)).equals(bytes)).toBe(true);
     expect(await listed(store(), 'data')).toHaveLength(1);
     await Promise.all(handles.map((handle) => handle.close()));
+  });
+
+  test('a config is replaced as a whole, and only by request', async () => {
+    const next = Buffer.from('the next config, which is longer');
+    await store().replaceConfig(next);
+    const other = await again();
+    expect(await other.get('config', 'config')).toEqual(next);
+    expect(await listed(other, 'config')).toMatchObject([{ name: 'config', sizeBytes: next.length }]);
+    await other.close();
   });
 
   test('of two writers of a config one wins, and the other is told', async () => {

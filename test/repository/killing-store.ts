@@ -58,6 +58,10 @@ export function killingStore(store: Store, killAt: number): KillingStore {
         change();
         await store.remove(type, name);
       },
+      async replaceConfig(bytes) {
+        change();
+        await store.replaceConfig(bytes);
+      },
       close: () => store.close(),
     },
   };

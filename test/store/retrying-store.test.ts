@@ -44,6 +44,7 @@ function failing(store: Store, failures: number, when: 'before' | 'after'): Stor
     get: step('get', store.get),
     stat: step('stat', store.stat),
     remove: step('remove', store.remove),
+    replaceConfig: step('replaceConfig', store.replaceConfig),
     async *list(type: Parameters<Store['list']>[0]) {
       const remaining = left.get('list') ?? failures;
       left.set('list', remaining - 1);

@@ -208,6 +208,7 @@ describe('backing up a folder', () => {
       stat: store.stat.bind(store),
       list: store.list.bind(store),
       remove: store.remove.bind(store),
+      replaceConfig: store.replaceConfig.bind(store),
       close: store.close.bind(store),
       put: (type, name, bytes, sha256) =>
         type === 'data' ? Promise.reject(new Error('no space left')) : store.put(type, name, bytes, sha256),
