@@ -8,7 +8,7 @@ import { initRepository, type Repository, saveFile } from '../../src/repository/
 import { openMemoryStore } from '../../src/store/memory-store.ts';
 import type { Store } from '../../src/store/store.ts';
 import { describeWith } from '../setup/needs.ts';
-import { restic, resticResult } from '../setup/restic.ts';
+import { restic, resticProgram, resticResult } from '../setup/restic.ts';
 import { type FakeClock, fakeClock } from './fake-clock.ts';
 import { cheapKdf, makeRepository, makeSource, password } from './restic-repository.ts';
 
@@ -234,7 +234,7 @@ describeWith('restic', 'locks and restic', () => {
     expect(refused.stderr).toContain('holdfast-host');
     await alone.release();
     await restic(['prune'], { env });
-    const child = spawn('restic', ['--no-cache', 'backup', '--stdin'], { env: { ...process.env, ...env } });
+    const child = spawn(resticProgram, ['--no-cache', 'backup', '--stdin'], { env: { ...process.env, ...env } });
     await expect.poll(async () => (await listLocks(repository)).length).toBe(1);
     await expect(acquireLock(repository, { exclusive: true, hostname: 'h' })).rejects.toMatchObject(locked);
     const beside = await acquireLock(repository, { exclusive: false, hostname: 'h' });

@@ -1,12 +1,15 @@
 /**
  * Tests that need something which not every machine has. Where it is missing they are skipped, and the summary of the run
- * names them with the reason; in continuous integration (CI=true) they fail instead.
+ * names them with the reason; in continuous integration (CI=true) they fail instead, but for what is only run on request.
  */
 import { appendFileSync } from 'node:fs';
 import { describe, expect, inject, test } from 'vitest';
 import type { S3Access } from './s3-server.ts';
 
-export type Need = 'restic' | 's3' | 'root' | 'mount' | 'openssl';
+export type Need = 'restic' | 'rustic' | 's3' | 'root' | 'mount' | 'openssl';
+
+/** What no machine has unless somebody asked for it. */
+const onRequest: ReadonlySet<Need> = new Set(['rustic']);
 
 declare module 'vitest' {
   interface ProvidedContext {
@@ -24,6 +27,7 @@ declare module 'vitest' {
 export function describeWith(need: Need, title: string, body: () => void): void {
   const reason = inject('missing')[need];
   if (reason === undefined) describe(title, body);
+  else if (onRequest.has(need)) skipped(title, reason);
   else notRun(title, reason);
 }
 
@@ -31,6 +35,7 @@ export function describeWith(need: Need, title: string, body: () => void): void 
 export function testWith(need: Need, title: string, body: () => Promise<void> | void): void {
   const reason = inject('missing')[need];
   if (reason === undefined) test(title, body);
+  else if (onRequest.has(need)) skipped(title, reason);
   else notRun(title, reason);
 }
 
@@ -42,6 +47,10 @@ export function notRun(title: string, reason: string): void {
     });
     return;
   }
+  skipped(title, reason);
+}
+
+function skipped(title: string, reason: string): void {
   const file = expect.getState().testPath ?? '';
   appendFileSync(inject('notRunFile'), `${JSON.stringify({ title, reason, file })}\n`);
   test.skip(`${title} (not run: ${reason})`, () => undefined);

@@ -1,9 +1,11 @@
-/** The real restic, which has the last word on what a repository is. */
+/** The real restic, which has the last word on what a repository is. RESTIC=<path> makes another one the judge. */
 import { execFile } from 'node:child_process';
 import { readFile } from 'node:fs/promises';
 import { promisify } from 'node:util';
 
 const run = promisify(execFile);
+
+export const resticProgram = process.env.RESTIC || 'restic';
 
 export interface ResticResult {
   readonly stdout: string;
@@ -22,7 +24,7 @@ export interface ResticOptions {
 export function resticResult(args: readonly string[], options: ResticOptions = {}): Promise<ResticResult> {
   return new Promise((resolve, reject) => {
     const child = execFile(
-      'restic',
+      resticProgram,
       ['--no-cache', ...args],
       { env: { ...process.env, ...options.env }, cwd: options.cwd, maxBuffer: 1 << 28 },
       (error, stdout, stderr) => {
@@ -42,9 +44,18 @@ export async function restic(args: readonly string[], options: ResticOptions = {
   return stdout;
 }
 
+/** Whether it is at least of this version, such as '0.17'. A version that is under development counts as the next one. */
+export async function resticIsFrom(wanted: string): Promise<boolean> {
+  const found = /^restic (\d+)\.(\d+)/.exec((await run(resticProgram, ['version'])).stdout);
+  if (!found) throw new Error(`${resticProgram} does not tell its version`);
+  const [major = 0, minor = 0] = wanted.split('.').map(Number);
+  return Number(found[1]) > major || (Number(found[1]) === major && Number(found[2]) >= minor);
+}
+
 /** Finds restic on the PATH, and installs it where that can be done (root on Debian). Undefined when it is there now, else why not. */
 export async function ensureRestic(): Promise<string | undefined> {
   if (await isInstalled()) return undefined;
+  if (process.env.RESTIC) return `RESTIC=${process.env.RESTIC} does not start`;
   if (process.getuid?.() !== 0) return 'there is no restic on the PATH, and only root can install it';
   const release = await readFile('/etc/os-release', 'utf8').catch(() => '');
   if (!/^ID(_LIKE)?=.*(debian|ubuntu)/m.test(release)) return 'there is no restic on the PATH';
@@ -61,7 +72,7 @@ export async function ensureRestic(): Promise<string | undefined> {
 }
 
 async function isInstalled(): Promise<boolean> {
-  return run('restic', ['version']).then(
+  return run(resticProgram, ['version']).then(
     () => true,
     () => false,
   );

@@ -7,6 +7,7 @@ import type { TestProject } from 'vitest/node';
 import { tryMount } from './mount.ts';
 import type { Need } from './needs.ts';
 import { ensureRestic } from './restic.ts';
+import { findRustic } from './rustic.ts';
 import { type S3Server, startS3Server } from './s3-server.ts';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
@@ -15,6 +16,8 @@ export default async function setup(project: TestProject): Promise<() => Promise
   const missing: Partial<Record<Need, string>> = {};
   const [resticProblem, s3] = await Promise.all([ensureRestic(), startOrReason()]);
   if (resticProblem !== undefined) missing.restic = resticProblem;
+  const rusticProblem = await findRustic();
+  if (rusticProblem !== undefined) missing.rustic = rusticProblem;
   if (typeof s3 === 'string') missing.s3 = s3;
   if (process.getuid?.() !== 0) missing.root = 'the tests do not run as root';
   if (spawnSync('openssl', ['version']).status !== 0) missing.openssl = 'there is no openssl on the PATH';
