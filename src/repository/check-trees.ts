@@ -8,6 +8,7 @@ import type { StoredSnapshot } from './format/snapshot.ts';
 import { decodeTree, type TreeNode } from './format/tree.ts';
 import type { LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
+import { TreeQueue } from './tree-queue.ts';
 
 export interface TreeProgress {
   readonly trees: number;
@@ -37,35 +38,23 @@ export async function checkTrees(
   for (const { id, tree, hostname = '', time } of snapshots) {
     walk.meet(tree, `snapshot ${id.slice(0, shortIdLength)} (${hostname} ${time.slice(0, 19)}) `);
   }
-  await Promise.all(
-    Array.from({ length: packsAtOnce }, async () => {
-      for (let trees = await walk.takePack(); trees; trees = await walk.takePack()) {
-        for (const tree of trees) {
-          options.signal?.throwIfAborted();
-          await walk.read(tree);
-        }
-        walk.donePack();
-        options.onProgress?.(walk.progress());
-      }
-    }),
-  );
-  return walk.progress().trees;
+  await walk.queue.drain(packsAtOnce, async (tree) => {
+    options.signal?.throwIfAborted();
+    await walk.read(tree);
+    options.onProgress?.({ trees: walk.trees, waiting: walk.queue.waitingCount });
+  });
+  return walk.trees;
 }
 
 class TreeWalk {
+  readonly queue = new TreeQueue<PendingTree>();
+  trees = 0;
   readonly #index: LoadedIndex;
   readonly #reader: BlobReader;
   readonly #findings: Findings;
   /** One byte for each entry of the index: 1 once a tree was met or a data blob was asked for. */
   readonly #met: Uint8Array;
   readonly #missing = new Set<string>();
-  readonly #waiting = new Map<string, PendingTree[]>();
-  /** The keys of #waiting in the order in which they came. */
-  readonly #packs: string[] = [];
-  #trees = 0;
-  #waitingCount = 0;
-  #packsInWork = 0;
-  #changed = Promise.withResolvers<void>();
 
   constructor(repository: Repository, index: LoadedIndex, findings: Findings) {
     this.#index = index;
@@ -83,51 +72,11 @@ class TreeWalk {
     }
     if (this.#met[entry] === 1) return;
     this.#met[entry] = 1;
-    this.#waitingCount += 1;
-    const sameSpot = this.#waiting.get(found.packId);
-    if (sameSpot) sameSpot.push({ id, place });
-    else {
-      this.#waiting.set(found.packId, [{ id, place }]);
-      this.#packs.push(found.packId);
-      this.#tellChange();
-    }
-  }
-
-  progress(): TreeProgress {
-    return { trees: this.#trees, waiting: this.#waitingCount };
-  }
-
-  /**
-   * The waiting trees of one pack, of the one met last, as it is the most likely to be in memory still. Waits while
-   * others may still find some; undefined once all is read.
-   */
-  async takePack(): Promise<PendingTree[] | undefined> {
-    for (;;) {
-      const pack = this.#packs.pop();
-      if (pack !== undefined) {
-        const trees = this.#waiting.get(pack);
-        this.#waiting.delete(pack);
-        this.#packsInWork += 1;
-        return trees;
-      }
-      if (this.#packsInWork === 0) return undefined;
-      await this.#changed.promise;
-    }
-  }
-
-  donePack(): void {
-    this.#packsInWork -= 1;
-    this.#tellChange();
-  }
-
-  #tellChange(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
+    this.queue.add(found.packId, { id, place });
   }
 
   async read({ id, place }: PendingTree): Promise<void> {
-    this.#trees += 1;
-    this.#waitingCount -= 1;
+    this.trees += 1;
     let nodes: TreeNode[];
     try {
       nodes = decodeTree(await this.#reader.load('tree', id), id);

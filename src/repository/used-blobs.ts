@@ -7,6 +7,7 @@ import type { BlobType } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import type { LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
+import { TreeQueue } from './tree-queue.ts';
 
 /** One byte for each entry of an index: this bit says that a snapshot needs the blob. */
 export const usedBit = 0x80;
@@ -35,41 +36,22 @@ export async function markUsed(
 ): Promise<UsedBlobs> {
   const walk = new UsedWalk(repository, index, marks);
   for (const root of roots) walk.meet(root);
-  const ends = await Promise.allSettled(Array.from({ length: packsAtOnce }, () => runWalk(walk, options)));
-  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  await walk.queue.drain(packsAtOnce, async (id) => {
+    options.signal?.throwIfAborted();
+    await walk.read(id);
+    options.onTree?.(walk.trees);
+  });
   return { trees: walk.trees, missing: walk.missing };
 }
 
-async function runWalk(walk: UsedWalk, { onTree, signal }: UsedOptions): Promise<void> {
-  for (let trees = await walk.takePack(); trees; trees = await walk.takePack()) {
-    try {
-      for (const tree of trees) {
-        signal?.throwIfAborted();
-        await walk.read(tree);
-        onTree?.(walk.trees);
-      }
-    } catch (error) {
-      walk.end();
-      throw error;
-    } finally {
-      walk.donePack();
-    }
-  }
-}
-
 class UsedWalk {
+  readonly queue = new TreeQueue<string>();
   readonly missing = new Set<string>();
   trees = 0;
   readonly #index: LoadedIndex;
   readonly #reader: BlobReader;
   readonly #marks: Uint8Array;
   readonly #id = Buffer.allocUnsafe(32);
-  /** Trees that were met and not read yet, by their pack. */
-  readonly #waiting = new Map<string, string[]>();
-  readonly #packs: string[] = [];
-  #packsInWork = 0;
-  #ended = false;
-  #changed = Promise.withResolvers<void>();
 
   constructor(repository: Repository, index: LoadedIndex, marks: Uint8Array) {
     this.#index = index;
@@ -80,41 +62,7 @@ class UsedWalk {
   /** Takes note of a tree, unless it was met before. */
   meet(id: string): void {
     if (!this.#mark('tree', id)) return;
-    const { packId } = this.#index.find('tree', id)!;
-    const together = this.#waiting.get(packId);
-    if (together) together.push(id);
-    else {
-      this.#waiting.set(packId, [id]);
-      this.#packs.push(packId);
-      this.#tellChange();
-    }
-  }
-
-  /** The waiting trees of the pack met last; waits while others may find more. Undefined once all is read. */
-  async takePack(): Promise<string[] | undefined> {
-    while (!this.#ended) {
-      const pack = this.#packs.pop();
-      if (pack !== undefined) {
-        const trees = this.#waiting.get(pack);
-        this.#waiting.delete(pack);
-        this.#packsInWork += 1;
-        return trees;
-      }
-      if (this.#packsInWork === 0) return undefined;
-      await this.#changed.promise;
-    }
-    return undefined;
-  }
-
-  donePack(): void {
-    this.#packsInWork -= 1;
-    this.#tellChange();
-  }
-
-  /** Lets nobody begin anything more. */
-  end(): void {
-    this.#ended = true;
-    this.#tellChange();
+    this.queue.add(this.#index.find('tree', id)!.packId, id);
   }
 
   async read(id: string): Promise<void> {
@@ -137,17 +85,12 @@ class UsedWalk {
     const entry = this.#index.blobs.find(type, this.#id);
     if (entry < 0) {
       this.missing.add(`${type} ${id}`);
-      if (this.missing.size >= mostMissing) this.end();
+      if (this.missing.size >= mostMissing) this.queue.end();
       return false;
     }
     if ((this.#marks[entry]! & usedBit) !== 0) return false;
     this.#marks[entry]! |= usedBit;
     return true;
-  }
-
-  #tellChange(): void {
-    this.#changed.resolve();
-    this.#changed = Promise.withResolvers<void>();
   }
 }
 
