@@ -44,7 +44,7 @@ export const catalog = {
   },
   REPOSITORY_UNSUPPORTED: {
     message: 'The repository at {url} cannot be used: {reason}.',
-    hint: 'Open it with the tool that made it; Holdfast works on restic repositories of version 1 (read) and 2.',
+    hint: 'Open it with the tool that made it; Holdfast works on restic repositories of versions 1 and 2.',
   },
   REPOSITORY_DAMAGED: {
     message: 'The repository is damaged: {reason}.',
@@ -53,6 +53,11 @@ export const catalog = {
   PASSWORD_MISSING: {
     message: 'No repository password was given.',
     hint: 'Set HOLDFAST_PASSWORD or HOLDFAST_PASSWORD_FILE, or give --password-file.',
+    exitCode: 12,
+  },
+  SOURCE_PASSWORD_MISSING: {
+    message: 'No password was given for the repository that is read from.',
+    hint: 'Give --from-password-file, or set HOLDFAST_FROM_PASSWORD_FILE or HOLDFAST_FROM_PASSWORD.',
     exitCode: 12,
   },
   PASSWORD_WRONG: {

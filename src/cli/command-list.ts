@@ -80,6 +80,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/init.ts')).initCommand,
   },
   {
+    name: 'upgrade',
+    summary: 'Lift a repository to version 2 of the format.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/upgrade.ts')).upgradeCommand,
+  },
+  {
     name: 'check',
     summary: 'Check that every backup is complete and intact.',
     group: 'Repository:',

@@ -48,7 +48,31 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     moverImage: filled(env, 'HOLDFAST_MOVER_IMAGE'),
     moverAnswerFile: filled(env, 'HOLDFAST_ANSWER_FILE'),
     env,
-    passwordSource: passwordSource(options.passwordFile, env),
+    passwordSource: passwordSource(options.passwordFile, env, ''),
+  };
+}
+
+/** Where a command that copies reads from. */
+export interface SourceOptions {
+  readonly repository: string | undefined;
+  readonly passwordFile: string | undefined;
+}
+
+/**
+ * The settings for a second repository, from which data is read. Its password has options and variables of its own; its
+ * store has the credentials of the first one, unless there are HOLDFAST_FROM_AWS_* variables: then it has only those.
+ */
+export function sourceSettings(settings: Settings, { repository, passwordFile }: SourceOptions): Settings {
+  const { env } = settings;
+  const prefix = 'HOLDFAST_FROM_AWS_';
+  const own = Object.entries(env).filter(([name, value]) => name.startsWith(prefix) && value !== '');
+  const rest = Object.entries(env).filter(([name]) => !name.startsWith('AWS_'));
+  const renamed = own.map(([name, value]) => [name.slice('HOLDFAST_FROM_'.length), value]);
+  return {
+    ...settings,
+    repository: repository ?? filled(env, 'HOLDFAST_FROM_REPOSITORY') ?? filled(env, 'RESTIC_FROM_REPOSITORY'),
+    env: own.length > 0 ? Object.fromEntries([...rest, ...renamed]) : env,
+    passwordSource: passwordSource(passwordFile, env, 'FROM_'),
   };
 }
 
@@ -100,13 +124,16 @@ async function passwordFrom(source: PasswordSource, env: Environment): Promise<s
   }
 }
 
-function passwordSource(flag: string | undefined, env: Environment): PasswordSource {
-  if (flag !== undefined) return { kind: 'file', path: flag, from: '--password-file' };
-  for (const name of ['HOLDFAST_PASSWORD_FILE', 'RESTIC_PASSWORD_FILE']) {
+/** `which` is part of the names of variables: FROM_ for the repository that is copied from. */
+function passwordSource(flag: string | undefined, env: Environment, which: '' | 'FROM_'): PasswordSource {
+  const option = which === '' ? '--password-file' : '--from-password-file';
+  if (flag !== undefined) return { kind: 'file', path: flag, from: option };
+  const variables = [`HOLDFAST_${which}PASSWORD`, `RESTIC_${which}PASSWORD`];
+  for (const name of variables.map((variable) => `${variable}_FILE`)) {
     const path = filled(env, name);
     if (path !== undefined) return { kind: 'file', path, from: name };
   }
-  const name = ['HOLDFAST_PASSWORD', 'RESTIC_PASSWORD'].find((variable) => filled(env, variable) !== undefined);
+  const name = variables.find((variable) => filled(env, variable) !== undefined);
   return name === undefined ? { kind: 'none' } : { kind: 'variable', name };
 }
 

@@ -26,6 +26,10 @@ export type DocumentType = Extract<FileType, 'snapshots' | 'index' | 'locks'>;
 export interface InitOptions extends KeyOptions {
   /** How files are cut. `rabin` where restic will write into the repository too. Default `gear`. */
   readonly chunker?: 'gear' | 'rabin';
+  /** In place of `chunker`: as in the repository with this config, so that copies share their chunks with what is there. */
+  readonly cutLike?: RepositoryConfig;
+  /** Of the format. Default 2; 1 knows no compression, and is for programs that are too old for 2. */
+  readonly version?: 1 | 2;
 }
 
 const kindNames: Readonly<Record<DocumentType, string>> = { snapshots: 'snapshot', index: 'index', locks: 'lock' };
@@ -39,12 +43,16 @@ export async function initRepository(store: Store, password: string, options: In
   const key = drawMasterKey();
   const keyId = await createKey(store, password, key, options);
   const config: RepositoryConfig = {
-    version: 2,
+    version: options.version ?? 2,
     id: randomBytes(32).toString('hex'),
-    chunker_polynomial: drawPolynomial(randomBytes).toString(16),
-    ...(options.chunker === 'rabin' ? {} : { holdfast_chunker: 'gear-v1' }),
+    ...(options.cutLike ? chunkingOf(options.cutLike) : newChunking(options.chunker ?? 'gear')),
   };
   await store.put('config', 'config', seal(key, encodeConfig(config)));
+  return repositoryOf(store, key, keyId, config);
+}
+
+/** The same repository with another config. */
+export function withConfig({ store, key, keyId }: Repository, config: RepositoryConfig): Repository {
   return repositoryOf(store, key, keyId, config);
 }
 
@@ -93,6 +101,17 @@ export async function saveFile(repository: Repository, type: DocumentType, json:
   const id = sha256(bytes);
   await repository.store.put(type, id, bytes, id);
   return id;
+}
+
+type Chunking = Pick<RepositoryConfig, 'chunker_polynomial' | 'holdfast_chunker'>;
+
+function newChunking(chunker: 'gear' | 'rabin'): Chunking {
+  const chunker_polynomial = drawPolynomial(randomBytes).toString(16);
+  return chunker === 'rabin' ? { chunker_polynomial } : { chunker_polynomial, holdfast_chunker: 'gear-v1' };
+}
+
+function chunkingOf({ chunker_polynomial, holdfast_chunker }: RepositoryConfig): Chunking {
+  return { chunker_polynomial, ...(holdfast_chunker === undefined ? {} : { holdfast_chunker }) };
 }
 
 function compressed(json: Uint8Array): Buffer {
