@@ -1,6 +1,7 @@
 /**
  * The calls of the C library that Node has no function for: extended attributes, times to the nanosecond, device nodes.
- * Through koffi, about 1.5 µs a call. Paths are bytes without a final NUL; no call follows a symbolic link.
+ * Through koffi, about 1.5 µs a call. Paths are bytes without a final NUL; no call follows a symbolic link. Where an entry can
+ * also be named by a file descriptor, that must be open for more than its path (not O_PATH).
  * Failures are thrown as Node's own file system errors are: with code, syscall and path.
  */
 import { createRequire } from 'node:module';
@@ -11,6 +12,13 @@ interface Calls {
   readonly lgetxattr: (path: Buffer, name: Buffer, value: Buffer, size: number) => number;
   readonly lsetxattr: (path: Buffer, name: Buffer, value: Buffer, size: number, flags: number) => number;
   readonly lremovexattr: (path: Buffer, name: Buffer) => number;
+  readonly flistxattr: (fd: number, list: Buffer, size: number) => number;
+  readonly fgetxattr: (fd: number, name: Buffer, value: Buffer, size: number) => number;
+  readonly fsetxattr: (fd: number, name: Buffer, value: Buffer, size: number, flags: number) => number;
+  readonly fremovexattr: (fd: number, name: Buffer) => number;
+  readonly fallocate: (fd: number, mode: number, offset: number, length: number) => number;
+  readonly lseek: (fd: number, offset: number, whence: number) => number;
+  readonly fadvise: (fd: number, offset: number, length: number, advice: number) => number;
   readonly utimensat: (directory: number, path: Buffer, times: BigInt64Array, flags: number) => number;
   readonly futimens: (fd: number, times: BigInt64Array) => number;
   readonly mkfifo: (path: Buffer, mode: number) => number;
@@ -26,6 +34,10 @@ const pathMaxBytes = 4096;
 const attributeMaxBytes = 65536;
 const atWorkingDirectory = -100;
 const atSymlinkNoFollow = 0x100;
+/** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE. */
+const punchHoleKeepSize = 0x3;
+const seekData = 3;
+const adviceDontNeed = 4;
 const nanosecondsPerSecond = 1_000_000_000n;
 
 const pathScratch = Buffer.alloc(pathMaxBytes);
@@ -53,6 +65,13 @@ function load(): Calls {
       lgetxattr: library.func('lgetxattr', 'int64_t', ['const void *', 'const void *', 'void *', 'size_t']),
       lsetxattr: library.func('lsetxattr', 'int', ['const void *', 'const void *', 'const void *', 'size_t', 'int']),
       lremovexattr: library.func('lremovexattr', 'int', ['const void *', 'const void *']),
+      flistxattr: library.func('flistxattr', 'int64_t', ['int', 'void *', 'size_t']),
+      fgetxattr: library.func('fgetxattr', 'int64_t', ['int', 'const void *', 'void *', 'size_t']),
+      fsetxattr: library.func('fsetxattr', 'int', ['int', 'const void *', 'const void *', 'size_t', 'int']),
+      fremovexattr: library.func('fremovexattr', 'int', ['int', 'const void *']),
+      fallocate: library.func('fallocate', 'int', ['int', 'int', 'int64_t', 'int64_t']),
+      lseek: library.func('lseek', 'int64_t', ['int', 'int64_t', 'int']),
+      fadvise: library.func('posix_fadvise', 'int', ['int', 'int64_t', 'int64_t', 'int']),
       utimensat: library.func('utimensat', 'int', ['int', 'const void *', 'const void *', 'int']),
       futimens: library.func('futimens', 'int', ['int', 'const void *']),
       mkfifo: library.func('mkfifo', 'int', ['const void *', 'uint32_t']),
@@ -66,34 +85,54 @@ function load(): Calls {
   }
 }
 
+/** An entry by its path, or by its open file. */
+export type EntryHandle = Buffer | number;
+
 /** Names in the order of the file system. File systems without attributes have none. */
-export function listAttributeNames(path: Buffer): readonly string[] {
-  const length = calls().llistxattr(terminated(path), valueScratch, attributeMaxBytes);
+export function listAttributeNames(entry: EntryHandle): readonly string[] {
+  const { llistxattr, flistxattr } = calls();
+  const length =
+    typeof entry === 'number'
+      ? flistxattr(entry, valueScratch, attributeMaxBytes)
+      : llistxattr(terminated(entry), valueScratch, attributeMaxBytes);
   if (length === 0) return noNames;
   if (length > 0) return valueScratch.toString('utf8', 0, length - 1).split('\0');
-  const error = failure('llistxattr', path);
+  const error = failure('listxattr', entry);
   if (isUnsupported(error)) return noNames;
   throw error;
 }
 
 /** undefined where the attribute is gone, or the file system lists but does not tell it. */
-export function getAttribute(path: Buffer, name: string): Buffer | undefined {
-  const length = calls().lgetxattr(terminated(path), Buffer.from(`${name}\0`), valueScratch, attributeMaxBytes);
+export function getAttribute(entry: EntryHandle, name: string): Buffer | undefined {
+  const { lgetxattr, fgetxattr } = calls();
+  const key = Buffer.from(`${name}\0`);
+  const length =
+    typeof entry === 'number'
+      ? fgetxattr(entry, key, valueScratch, attributeMaxBytes)
+      : lgetxattr(terminated(entry), key, valueScratch, attributeMaxBytes);
   if (length >= 0) return Buffer.from(valueScratch.subarray(0, length));
-  const error = failure('lgetxattr', path);
+  const error = failure('getxattr', entry);
   if (error.code === 'ENODATA' || isUnsupported(error)) return undefined;
   throw error;
 }
 
-export function setAttribute(path: Buffer, name: string, value: Buffer): void {
-  const result = calls().lsetxattr(terminated(path), Buffer.from(`${name}\0`), value, value.length, 0);
-  if (result !== 0) throw failure('lsetxattr', path);
+export function setAttribute(entry: EntryHandle, name: string, value: Buffer): void {
+  const { lsetxattr, fsetxattr } = calls();
+  const key = Buffer.from(`${name}\0`);
+  const result =
+    typeof entry === 'number'
+      ? fsetxattr(entry, key, value, value.length, 0)
+      : lsetxattr(terminated(entry), key, value, value.length, 0);
+  if (result !== 0) throw failure('setxattr', entry);
 }
 
 /** An attribute that is not there is not an error. */
-export function removeAttribute(path: Buffer, name: string): void {
-  if (calls().lremovexattr(terminated(path), Buffer.from(`${name}\0`)) === 0) return;
-  const error = failure('lremovexattr', path);
+export function removeAttribute(entry: EntryHandle, name: string): void {
+  const { lremovexattr, fremovexattr } = calls();
+  const key = Buffer.from(`${name}\0`);
+  const result = typeof entry === 'number' ? fremovexattr(entry, key) : lremovexattr(terminated(entry), key);
+  if (result === 0) return;
+  const error = failure('removexattr', entry);
   if (error.code !== 'ENODATA') throw error;
 }
 
@@ -116,6 +155,30 @@ export function makeFifo(path: Buffer, permissions: number): void {
 /** `mode` with S_IFBLK or S_IFCHR; `device` as in st_rdev. */
 export function makeDevice(path: Buffer, mode: number, device: number): void {
   if (calls().mknod(terminated(path), mode, device) !== 0) throw failure('mknod', path);
+}
+
+/** Makes the range read as zeros and gives its blocks back; false where the file system cannot. The size stays. */
+export function punchHole(fd: number, offset: number, length: number): boolean {
+  if (calls().fallocate(fd, punchHoleKeepSize, offset, length) === 0) return true;
+  const error = failure('fallocate');
+  if (isUnsupported(error) || error.code === 'ENOSYS') return false;
+  throw error;
+}
+
+/** Where the next byte from `offset` on lies that is not in a hole; undefined where there is none up to the end. */
+export function nextData(fd: number, offset: number): number | undefined {
+  const found = calls().lseek(fd, offset, seekData);
+  if (found >= 0) return found;
+  const error = failure('lseek');
+  if (error.code === 'ENXIO') return undefined;
+  // A file system that knows no holes: everything is data.
+  if (error.code === 'EINVAL') return offset;
+  throw error;
+}
+
+/** Has what follows read from the disk, as far as the kernel follows the advice. What is not yet written there stays. */
+export function forgetCached(fd: number): void {
+  calls().fadvise(fd, 0, 0, adviceDontNeed);
 }
 
 /** One number on Linux, two names. */
@@ -166,10 +229,10 @@ function putTimespec(position: number, timeNs: bigint): void {
   timesScratch[position + 1] = nanoseconds;
 }
 
-function failure(syscall: string, path?: Buffer): NodeJS.ErrnoException {
+function failure(syscall: string, entry?: EntryHandle): NodeJS.ErrnoException {
   const { errno, errorNames } = calls();
   const number = errno();
-  return systemError(errorNames.get(number) ?? `E${number}`, syscall, path);
+  return systemError(errorNames.get(number) ?? `E${number}`, syscall, typeof entry === 'number' ? undefined : entry);
 }
 
 function systemError(code: string, syscall: string, path?: Buffer): NodeJS.ErrnoException {
