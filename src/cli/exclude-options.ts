@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
-import { flag, longName, type OptionValues, parsed, texts } from './command.ts';
+import { flag, type OptionValues, parsed, texts } from './command.ts';
 import type { Environment } from './config.ts';
 
 export const excludeOptions = {
@@ -34,15 +34,6 @@ export async function excludeRules(given: ExcludeOptionValues, env: Environment)
     oneFileSystem: given.oneFileSystem,
     ...(given.excludeLargerThan === undefined ? {} : { largerThanBytes: given.excludeLargerThan }),
   };
-}
-
-/** Claims are backed up whole. Throws USAGE. */
-export function refuseExclusions(given: ExcludeOptionValues): void {
-  for (const [name, { flags }] of Object.entries(excludeOptions)) {
-    const value = given[name as keyof ExcludeOptionValues];
-    if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) continue;
-    throw new HoldfastError('USAGE', { problem: `${longName(flags)} is for --dir, not for claims` });
-  }
 }
 
 /** `$NAME` and `${NAME}` stand for variables of the environment, `$$` for `$`: as in restic. */

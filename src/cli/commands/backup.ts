@@ -1,33 +1,14 @@
-import { realpath } from 'node:fs/promises';
-import { hostname } from 'node:os';
-import { resolve } from 'node:path';
-import { HoldfastError, messageOf } from '../../base/errors.ts';
-import { formatDuration, formatSize } from '../../base/units.ts';
-import { currentUser } from '../../base/user.ts';
-import { type BackupProgress, type BackupSummary, backupFolder } from '../../volume/backup.ts';
-import type { ExcludeRules } from '../../volume/exclude.ts';
+import { HoldfastError } from '../../base/errors.ts';
+import { folderOptions, refuseFolderOptions } from '../backup-options.ts';
 import { claimBackupOptions, policyOptions } from '../claim-options.ts';
-import { type CommandContext, defineCommand, text, texts } from '../command.ts';
-import { excludeOptions, excludeRules, refuseExclusions } from '../exclude-options.ts';
-import { withLockedRepository } from '../open-repository.ts';
-import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
-import { createProgress } from '../progress.ts';
+import { defineCommand, flag } from '../command.ts';
 
 const options = {
-  dir: text('--dir <path>', 'back up this folder, instead of claims'),
-  tag: texts('--tag <tag[,tag…]>', 'with --dir: tag of the backup'),
-  host: text('--host <name>', 'with --dir: host that the backup is of (default: the name of this machine)'),
-  ...excludeOptions,
+  ...folderOptions,
+  plan: flag('--plan', 'with --dir: show what would be new and changed, and write nothing'),
   ...policyOptions,
   ...claimBackupOptions,
 };
-
-interface FolderRequest {
-  readonly dir: string;
-  readonly tags: readonly string[];
-  readonly host: string;
-  readonly exclude: ExcludeRules;
-}
 
 export const backupCommand = defineCommand({
   description:
@@ -44,84 +25,31 @@ export const backupCommand = defineCommand({
       "holdfast backup --dir ~ --exclude '*.tmp' --exclude /home/*/.cache --exclude-caches",
       'without what is not needed',
     ],
+    ['holdfast backup --dir /srv --skip-if-unchanged', 'no new backup where nothing changed'],
+    ['holdfast backup --dir /srv --plan', 'what would be new and changed, without writing anything'],
     ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
   ],
   exitCodes: [3, 10, 11, 12],
   run: async (given, claims, context) => {
-    const { dir, tag, host = hostname(), policy, policyName } = given;
+    const { dir, policy, policyName, plan } = given;
     const ways = [claims.length > 0, dir !== undefined, policy !== undefined].filter((is) => is);
     if (ways.length !== 1) {
       const problem = ways.length === 0 ? 'Nothing to back up was named: give one of' : 'Give only one of';
       throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM, --policy FILE and --dir PATH` });
     }
-    if (dir === undefined) refuseExclusions(given);
+    if (dir !== undefined) {
+      const { backUpFolder } = await import('../folder-backup.ts');
+      await backUpFolder({ ...given, dir }, context);
+      return;
+    }
+    refuseFolderOptions(given);
+    if (plan) throw new HoldfastError('USAGE', { problem: '--plan is for --dir, not for claims' });
     if (policy !== undefined) {
       const { backUpByPolicy, readPolicy } = await import('../policy-run.ts');
       await backUpByPolicy(await readPolicy(policy, policyName), given, context);
       return;
     }
-    if (dir === undefined) {
-      const { backUpClaims } = await import('../claim-backup.ts');
-      await backUpClaims(claims, given, context);
-      return;
-    }
-    const tags = tag.flatMap((list) => list.split(',')).filter((one) => one !== '');
-    const exclude = await excludeRules(given, context.settings.env);
-    await backUpFolder({ dir, host, tags, exclude }, context);
+    const { backUpClaims } = await import('../claim-backup.ts');
+    await backUpClaims(claims, given, context);
   },
 });
-
-async function backUpFolder({ dir, tags, host, exclude }: FolderRequest, context: CommandContext): Promise<void> {
-  const path = resolve(dir);
-  const source = await realFolder(path);
-  const { output } = context;
-  const progress = createProgress(output);
-  const startMs = Date.now();
-  const summary = await withLockedRepository(context, (repository, signal, lock) =>
-    backupFolder(repository, {
-      source,
-      host,
-      tags,
-      paths: [path],
-      exclude,
-      username: currentUser().username,
-      onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
-      signal,
-      confirmLock: () => lock.confirm(),
-    }),
-  ).finally(progress.clear);
-  for (const { path: file, message } of summary.errors) {
-    output.problem(`cannot read ${file}: ${message}`, { type: 'file-error', path: file, message });
-  }
-  if (output.json) output.value({ type: 'summary', ...summary, errors: summary.errors.length });
-  else printSummary(path, summary, output);
-  if (summary.errors.length > 0) {
-    throw new HoldfastError('BACKUP_INCOMPLETE', { backup: shortId(summary.backupId), count: summary.errors.length });
-  }
-}
-
-/** A link to a folder is followed, as in restic; the backup is named as it was asked for. */
-async function realFolder(path: string): Promise<string> {
-  try {
-    return await realpath(path);
-  } catch (error) {
-    throw new HoldfastError('SOURCE_UNREADABLE', { path, reason: messageOf(error) }, { cause: error });
-  }
-}
-
-function progressLine({ files, bytes, errors }: BackupProgress, elapsedMs: number): string {
-  const speed = `${formatSize(bytes / Math.max(elapsedMs / 1000, 0.1))}/s`;
-  const parts = [formatAmount(files, 'file'), formatSize(bytes), speed, formatDuration(elapsedMs)];
-  if (errors > 0) parts.push(formatAmount(errors, 'error'));
-  return `backing up: ${parts.join(', ')}`;
-}
-
-function printSummary(path: string, summary: BackupSummary, output: Output): void {
-  const { filesNew, filesChanged, filesUnmodified } = summary;
-  const counts = [`${formatCount(filesNew)} new`, `${formatCount(filesChanged)} changed`];
-  output.line(`backup ${output.bold(shortId(summary.backupId))} of ${path}`);
-  output.line(`  files   ${counts.join(', ')}, ${formatCount(filesUnmodified)} unmodified`);
-  output.line(`  size    ${formatSize(summary.bytesProcessed)}`);
-  output.line(`  stored  ${formatSize(summary.bytesStored)} for ${formatSize(summary.bytesAdded)} of new content`);
-  output.line(`  took    ${formatDuration(summary.durationMs)}`);
-}
