@@ -2,6 +2,7 @@
 import { mapLimited } from '../base/concurrency.ts';
 import { BlobIndex, type BlobType } from './blob-index.ts';
 import { decodeIndexFile, type IndexedPack } from './format/index-file.ts';
+import { type IndexSink, readUsualIndex } from './format/index-reader.ts';
 import { sealBytes } from './format/pack.ts';
 import { loadFile, type Repository } from './repository.ts';
 
@@ -63,20 +64,32 @@ export async function loadIndex(repository: Repository, purpose: 'read' | 'write
   const blobs = BlobIndex.create(expected + headroom, expected + Math.min(headroom, 1 << 18));
   const packs: string[] = [];
   const marked: IndexedPack[] = [];
+  const sink = addingTo(blobs, packs);
   await mapLimited(names, loadsAtOnce, async (name) => {
-    const file = decodeIndexFile(await loadFile(repository, 'index', name), name);
-    for (const pack of file.packs) addPack(blobs, packs, pack);
+    const bytes = await loadFile(repository, 'index', name);
+    if (readUsualIndex(bytes, sink)) return;
+    const file = decodeIndexFile(bytes, name);
+    for (const pack of file.packs) addPack(sink, pack);
     if (purpose === 'read') marked.push(...file.packsToDelete);
   });
-  for (const pack of marked) addPack(blobs, packs, pack);
+  for (const pack of marked) addPack(sink, pack);
   return new LoadedIndex(blobs, packs);
 }
 
-function addPack(blobs: BlobIndex, packs: string[], pack: IndexedPack): void {
+/** A blob that is added twice stays where it was first. */
+function addingTo(blobs: BlobIndex, packs: string[]): IndexSink {
+  return {
+    pack: (id) => packs.push(id),
+    blob: (type, id, offset, length, uncompressedLength) =>
+      blobs.add(type, id, { pack: packs.length - 1, offset, length, uncompressedLength }),
+  };
+}
+
+function addPack(sink: IndexSink, pack: IndexedPack): void {
   const id = Buffer.allocUnsafe(32);
-  const number = packs.push(pack.id) - 1;
+  sink.pack(pack.id);
   for (const blob of pack.blobs) {
     id.write(blob.id, 'hex');
-    blobs.add(blob.type, id, { ...blob, pack: number });
+    sink.blob(blob.type, id, blob.offset, blob.length, blob.uncompressedLength);
   }
 }

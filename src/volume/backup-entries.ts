@@ -44,7 +44,7 @@ export class EntriesBatch {
   readonly #writer: ChunkWriter;
   readonly #index: BlobIndex;
   readonly #parent: Buffer | undefined;
-  #cursor: number;
+  #cursor = 0;
   #length = 0;
   /** Where the nodes taken over from the parent lie in it, while they are all that there is and lie side by side. */
   #takenOver: { readonly start: number; readonly end: number } | undefined;
@@ -58,12 +58,11 @@ export class EntriesBatch {
     this.#job = job;
     this.#writer = writer;
     this.#index = index;
-    this.#parent = job.parent && Buffer.from(job.parent.bytes, 0, job.parent.end);
-    this.#cursor = job.parent?.start ?? 0;
+    this.#parent = job.parent && Buffer.from(job.parent.buffer);
   }
 
   run(): EntriesResult {
-    for (const name of this.#job.names) {
+    for (const name of this.#job.names.split('/')) {
       const path = Buffer.from(`${this.#job.folder}/${name}`, 'latin1');
       try {
         this.#entry(path, name);

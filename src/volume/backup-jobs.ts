@@ -18,9 +18,10 @@ export interface BackupWorkerSetup {
 export interface EntriesJob {
   readonly kind: 'entries';
   readonly folder: string;
-  readonly names: readonly string[];
-  /** The part of the parent tree in which these names are to be looked for. */
-  readonly parent: { readonly bytes: SharedArrayBuffer; readonly start: number; readonly end: number } | undefined;
+  /** With `/` between them: one long string passes between threads much faster than many short ones. */
+  readonly names: string;
+  /** The part of the parent tree in which these names are to be looked for; in memory of its own, which goes along. */
+  readonly parent: Uint8Array<ArrayBuffer> | undefined;
   /** Entries changed at or after this time are read again even if they look unchanged. */
   readonly rereadFromNs: bigint;
 }
@@ -85,7 +86,7 @@ export interface EntriesResult {
   readonly kind: 'entries';
   /** Nodes as JSON, each followed by a comma. */
   readonly nodes: Uint8Array;
-  /** Instead of nodes: they are these bytes of the parent tree, without a comma at the end. */
+  /** Instead of nodes: they are these bytes of the job's part of the parent tree, without a comma at the end. */
   readonly unchanged: { readonly start: number; readonly end: number } | undefined;
   readonly holes: readonly Hole[];
   readonly counts: EntryCounts;

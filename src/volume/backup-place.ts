@@ -45,8 +45,8 @@ async function storePlace(
   for (const { name, content: bytes } of place.files) {
     nodes.push(fileNode(name, bytes.length, await walk.storeBlob('data', bytes), timeNs));
   }
-  let tree = await walk.storeTree(joinNodes(nodes));
-  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(joinNodes([dirNode(name, tree, timeNs)]));
+  let tree = await walk.storeTree(inOrder(nodes));
+  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(inOrder([dirNode(name, tree, timeNs)]));
   return tree;
 }
 
@@ -55,9 +55,9 @@ interface NamedNode {
   readonly json: string;
 }
 
-function joinNodes(nodes: readonly NamedNode[]): Buffer {
+function inOrder(nodes: readonly NamedNode[]): Buffer[] {
   const sorted = nodes.toSorted((a, b) => Buffer.compare(Buffer.from(a.name), Buffer.from(b.name)));
-  return Buffer.from(sorted.map((node) => `${node.json},`).join(''));
+  return sorted.map((node) => Buffer.from(`${node.json},`));
 }
 
 const directoryBit = 2 ** 31;

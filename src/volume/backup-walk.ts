@@ -26,10 +26,13 @@ import { startOf, subtreeOf } from './parent-tree.ts';
 import type { EntryAttributes } from './read-attributes.ts';
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
-const entriesPerJob = 64;
+const entriesPerJob = 128;
 const jobsAheadPerWorker = 6;
 /** Folders whose jobs are being handed out at the same time. */
 const openFolders = 8;
+const treeStart = Buffer.from('{"nodes":[');
+const treeEnd = Buffer.from(']}\n');
+const comma = Buffer.from(',');
 
 export interface WalkOptions {
   readonly workers: BackupWorkers;
@@ -51,8 +54,8 @@ export interface FolderCounts {
 /** A batch whose large files are being read. */
 interface Batch {
   readonly result: EntriesResult;
-  /** Its nodes, each followed by a comma; the holes are not filled yet. */
-  readonly nodes: Buffer;
+  /** Where the nodes lie in the parent tree, if they are the same there. */
+  readonly unchanged: { readonly start: number; readonly end: number } | undefined;
   /** The nodes of its large files, by name; undefined for one that could not be read. */
   readonly largeFiles: Map<string, Promise<string | undefined>>;
 }
@@ -91,17 +94,22 @@ export class FolderWalk {
     for (const name of listing.folders) {
       subtrees.set(name, handled(this.folder(`${path}/${name}`, parent && subtreeOf(parent, name))));
     }
-    const nodes = await this.#assemble(path, await Promise.all(batches), subtrees);
-    const tree = await this.storeTree(Buffer.concat(nodes));
+    const done = await Promise.all(batches);
+    const tree =
+      parentTree !== undefined && parent && isSameTree(parent, done)
+        ? parentTree
+        : await this.storeTree(await this.#assemble(path, done, parent, subtrees));
     this.folders[parentTree === undefined ? 'new' : parentTree === tree ? 'unmodified' : 'changed']++;
     return tree;
   }
 
   /** Stores a tree of encoded nodes, each followed by a comma; its id. */
-  async storeTree(nodes: Buffer): Promise<string> {
-    const list = nodes.subarray(0, Math.max(0, nodes.length - 1));
-    const bytes = Buffer.concat([Buffer.from('{"nodes":['), list, Buffer.from(']}\n')]);
-    return this.storeBlob('tree', bytes);
+  async storeTree(nodes: readonly Buffer[]): Promise<string> {
+    const bytes = Buffer.concat([treeStart, ...nodes, treeEnd]);
+    // The last comma gives way to the end of the list.
+    const length = bytes.length === treeStart.length + treeEnd.length ? bytes.length : bytes.length - 1;
+    bytes.set(treeEnd, length - treeEnd.length);
+    return this.storeBlob('tree', bytes.subarray(0, length));
   }
 
   async storeBlob(type: 'data' | 'tree', bytes: Buffer): Promise<string> {
@@ -130,10 +138,7 @@ export class FolderWalk {
   async #loadParent(id: string | undefined): Promise<Buffer | undefined> {
     if (id === undefined) return undefined;
     try {
-      const bytes = await this.#options.reader.load('tree', id);
-      const shared = Buffer.from(new SharedArrayBuffer(bytes.length));
-      bytes.copy(shared);
-      return shared;
+      return await this.#options.reader.load('tree', id);
     } catch (error) {
       if (isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED')) return undefined;
       throw error;
@@ -160,14 +165,10 @@ export class FolderWalk {
     names: string[],
     slice: { parent: Buffer; from: number; end: number } | undefined,
   ): Promise<Batch> {
-    const parent = slice && {
-      bytes: slice.parent.buffer as unknown as SharedArrayBuffer,
-      start: slice.from,
-      end: slice.end,
-    };
+    const parent = slice && new Uint8Array(slice.parent.subarray(slice.from, slice.end));
     const { workers, rereadFromNs, onProgress } = this.#options;
     const result = await workers
-      .run({ kind: 'entries', folder, names, parent, rereadFromNs })
+      .run({ kind: 'entries', folder, names: names.join('/'), parent, rereadFromNs })
       .finally(() => this.#jobs.release());
     if (result.kind !== 'entries') throw new TypeError(`a worker answered ${result.kind} to entries`);
     addCounts(this.counts, result.counts);
@@ -177,7 +178,8 @@ export class FolderWalk {
     for (const hole of result.holes) {
       if (hole.kind === 'file') largeFiles.set(hole.name, handled(this.#largeFile(`${folder}/${hole.name}`, hole)));
     }
-    return { result, nodes: nodesOf(result, slice?.parent), largeFiles };
+    const unchanged = slice && result.unchanged && moved(result.unchanged, slice.from);
+    return { result, unchanged, largeFiles };
   }
 
   async #largeFile(path: string, hole: Hole): Promise<string | undefined> {
@@ -218,18 +220,25 @@ export class FolderWalk {
   }
 
   /** The encoded nodes of a folder in order, with the trees of its folders and its large files put in. */
-  async #assemble(path: string, batches: Batch[], subtrees: Map<string, Promise<string>>): Promise<Buffer[]> {
+  async #assemble(
+    path: string,
+    batches: readonly Batch[],
+    parent: Buffer | undefined,
+    subtrees: Map<string, Promise<string>>,
+  ): Promise<Buffer[]> {
     const pieces: Buffer[] = [];
-    for (const { result, nodes, largeFiles } of batches) {
+    for (const { result, unchanged, largeFiles } of batches) {
+      if (parent && unchanged) {
+        pieces.push(parent.subarray(unchanged.start, unchanged.end), comma);
+        continue;
+      }
+      const nodes = Buffer.from(result.nodes.buffer, result.nodes.byteOffset, result.nodes.length);
       let done = 0;
       for (const hole of result.holes) {
         if (hole.kind === 'folder') {
           // One that became a folder only after the listing is walked now.
-          nodes.write(
-            await (subtrees.get(hole.name) ?? this.folder(`${path}/${hole.name}`, undefined)),
-            hole.at,
-            'latin1',
-          );
+          const tree = await (subtrees.get(hole.name) ?? this.folder(`${path}/${hole.name}`, undefined));
+          nodes.write(tree, hole.at, 'latin1');
         } else {
           pieces.push(nodes.subarray(done, hole.at), Buffer.from((await largeFiles.get(hole.name)) ?? ''));
           done = hole.at;
@@ -242,9 +251,23 @@ export class FolderWalk {
   }
 }
 
-function nodesOf({ nodes, unchanged }: EntriesResult, parent: Buffer | undefined): Buffer {
-  if (!unchanged || !parent) return Buffer.from(nodes.buffer, nodes.byteOffset, nodes.length);
-  return Buffer.concat([parent.subarray(unchanged.start, unchanged.end), Buffer.from(',')]);
+function moved({ start, end }: { readonly start: number; readonly end: number }, by: number) {
+  return { start: start + by, end: end + by };
+}
+
+/** Whether the batches are all nodes of the tree, and nothing else is in it. */
+function isSameTree(tree: Buffer, batches: readonly Batch[]): boolean {
+  let next = treeStart.length;
+  for (const { unchanged } of batches) {
+    if (unchanged?.start !== next) return false;
+    next = unchanged.end + 1;
+  }
+  const end = tree.length - treeEnd.length;
+  return (
+    next === end + 1 &&
+    tree.compare(treeStart, 0, treeStart.length, 0, treeStart.length) === 0 &&
+    tree.compare(treeEnd, 0, treeEnd.length, end) === 0
+  );
 }
 
 /** A message between threads turns Buffers into bare Uint8Arrays. */

@@ -134,7 +134,7 @@ export class BackupWorkers {
     if (this.#failure) return Promise.reject(this.#failure.error);
     return new Promise((resolve, reject) => {
       thread.waiting.push({ resolve, reject });
-      thread.worker.postMessage(job);
+      thread.worker.postMessage(job, job.kind === 'entries' && job.parent ? [job.parent.buffer] : []);
     });
   }
 
