@@ -95,6 +95,39 @@ export const catalog = {
     hint: 'The store answered with an error; try again, and look into the log of the store if it stays.',
     retryable: true,
   },
+  STORE_BUSY: {
+    message: '{operation} failed at {url}, which is overloaded or out of order: {reason}.',
+    hint: 'Holdfast waited and tried again for minutes. Run it again later, with fewer connections (-o s3.connections=4), or look into the log of the store.',
+    retryable: true,
+  },
+  STORE_UNTRUSTED: {
+    message: 'The server at {url} could not prove who it is: {reason}.',
+    hint: 'If it is the right one, name the file with the CA that signed its certificate: --cacert FILE, or RESTIC_CACERT or AWS_CA_BUNDLE.',
+  },
+  STORE_REGION_WRONG: {
+    message: 'The bucket of {url} is in the region {region}, and another was used: {reason}.',
+    hint: 'Set AWS_REGION={region}, or give -o s3.region={region}.',
+  },
+  STORE_FROZEN: {
+    message: 'At {url}, {name} is in a storage class that has to be thawed before it can be read: {reason}.',
+    hint: 'Restore the objects below data/ with the tools of the store, and keep lifecycle rules from moving them there again.',
+  },
+  STORE_OPTION_INVALID: {
+    message: 'Cannot use {option}: {reason}.',
+    hint: 'docs/stores.md has all options of stores.',
+  },
+  CREDENTIALS_REJECTED: {
+    message: 'The server at {url} does not accept the credentials: {reason}.',
+    hint: 'Check AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY and, for temporary ones, AWS_SESSION_TOKEN, or the profile that they come from.',
+  },
+  CREDENTIALS_NOT_FOUND: {
+    message: 'No credentials for {url} were found: {reason}.',
+    hint: 'Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or AWS_PROFILE, or give the pod or machine a role.',
+  },
+  CLOCK_WRONG: {
+    message: 'The server at {url} refuses requests since the clocks differ too much: {reason}.',
+    hint: 'Set the clock of this machine (NTP), or that of the server.',
+  },
   STORE_FULL: {
     message: 'No space left at {url} while writing {name}.',
     hint: 'Make room and run again; what was stored before is intact.',
@@ -195,7 +228,26 @@ export const catalog = {
   },
   REPAIR_INCOMPLETE: {
     message: '{count} packs could not be read.',
-    hint: 'The errors above name them. Run `holdfast check` to see which backups need them.',
+    hint: 'The errors above name them. `holdfast repair packs` saves what can be read of them, and takes them away.',
+    exitCode: 3,
+  },
+  INDEX_UNTRUE: {
+    message:
+      'The index does not say what is there: {packs} packs are missing, changed or not listed, and {files} of its files are damaged.',
+    hint: 'Nothing was changed. Run `holdfast repair index` first, and `holdfast repair packs` for packs that it cannot read.',
+  },
+  PACK_NOT_FOUND: {
+    message: 'No single pack matches "{name}": {count} do.',
+    hint: 'Give the id of a pack as `holdfast check --read-data` names it.',
+  },
+  BACKUPS_BEYOND_REPAIR: {
+    message: 'Of {count} backups not even the first folder can be read; they are as they were.',
+    hint: 'Remove them with --forget, or with `holdfast forget ID`.',
+    exitCode: 3,
+  },
+  COPY_INCOMPLETE: {
+    message: '{count} backups could not be copied.',
+    hint: 'The errors above name them and what is missing or damaged in the source. All others are copied.',
     exitCode: 3,
   },
   KEY_NOT_FOUND: {

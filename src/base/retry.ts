@@ -11,6 +11,8 @@ export interface RetryOptions {
   readonly maxMs: number;
   /** Default: a HoldfastError that calls itself retryable. */
   readonly isRetryable?: (error: unknown) => boolean;
+  /** A pause that the failure itself asks for; no pause after it is shorter. Default 0. */
+  readonly leastPauseMs?: (error: unknown) => number;
   /** Told of each failure that will be tried again. */
   readonly onRetry?: (error: unknown, attempt: number, pauseMs: number) => void;
   readonly signal?: AbortSignal;
@@ -34,7 +36,7 @@ export async function withRetry<T>(fn: (attempt: number) => Promise<T>, options:
     } catch (error) {
       if (attempt >= attempts || signal?.aborted || !isRetryable(error)) throw error;
       const nominalMs = Math.min(maxMs, baseMs * 2 ** (attempt - 1));
-      const pauseMs = Math.round(nominalMs * (0.5 + random() / 2));
+      const pauseMs = Math.max(Math.round(nominalMs * (0.5 + random() / 2)), options.leastPauseMs?.(error) ?? 0);
       options.onRetry?.(error, attempt, pauseMs);
       await sleep(pauseMs, signal);
     }

@@ -2,6 +2,7 @@
 import { connect as connectPlain, isIP, type Socket } from 'node:net';
 import { connect as connectTls } from 'node:tls';
 import { AnswerReader, type HttpAnswer } from './http-answer.ts';
+import type { TlsOptions } from './tls-files.ts';
 
 export interface ConnectionOptions {
   /** Scheme, host and port. */
@@ -9,6 +10,9 @@ export interface ConnectionOptions {
   readonly connectMs: number;
   /** A connection on which nothing moves for so long is given up. */
   readonly stalledMs: number;
+  /** No request lasts longer, however slowly it moves. */
+  readonly requestMs: number;
+  readonly tls: TlsOptions;
 }
 
 interface Exchange {
@@ -26,9 +30,11 @@ export class HttpConnection {
   /** Whether the last request had any answer at all; without, a connection may just have been closed while idle. */
   hasAnswered = false;
   readonly #onClose: (connection: HttpConnection) => void;
+  readonly #requestMs: number;
 
   constructor(options: ConnectionOptions, onClose: (connection: HttpConnection) => void) {
     this.#onClose = onClose;
+    this.#requestMs = options.requestMs;
     this.#socket = this.#connect(options);
     this.#socket.setNoDelay(true);
     this.#connected = this.#whenConnected(options);
@@ -54,6 +60,19 @@ export class HttpConnection {
       this.#exchange = { reader, resolve, reject };
     });
     answered.catch(() => undefined);
+    const timer = setTimeout(() => this.#fail(timeout('the answer takes too long')), this.#requestMs);
+    try {
+      return await this.#sendAndWait(head, answered);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  close(): void {
+    this.#fail(reset('the connection was closed'));
+  }
+
+  async #sendAndWait(head: string, answered: Promise<HttpAnswer>): Promise<HttpAnswer> {
     // Where connecting fails, the error that tells most about it is that of the answer.
     await Promise.race([answered, this.#connected]);
     if (!this.#isOpen) this.#fail(reset('the connection was closed'));
@@ -65,11 +84,7 @@ export class HttpConnection {
     return answer;
   }
 
-  close(): void {
-    this.#fail(reset('the connection was closed'));
-  }
-
-  #connect({ origin }: ConnectionOptions): Socket {
+  #connect({ origin, tls }: ConnectionOptions): Socket {
     const { protocol, hostname, port } = new URL(origin);
     const host = hostname.replace(/^\[|\]$/g, '');
     const onread = {
@@ -78,7 +93,7 @@ export class HttpConnection {
     };
     if (protocol === 'http:') return connectPlain({ host, port: Number(port || 80), onread });
     const name = isIP(host) ? {} : { servername: host };
-    const options = { host, port: Number(port || 443), onread, ALPNProtocols: ['http/1.1'], ...name };
+    const options = { host, port: Number(port || 443), onread, ALPNProtocols: ['http/1.1'], ...tls, ...name };
     return connectTls(options);
   }
 

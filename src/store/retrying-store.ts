@@ -2,28 +2,52 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isHoldfastError } from '../base/errors.ts';
 import { withRetry } from '../base/retry.ts';
+import { AdaptiveLimit, waitMsOf } from './adaptive-limit.ts';
 import type { Store, StoredFile } from './store.ts';
 
 export interface RetryingOptions {
   readonly clock?: Clock;
-  /** How often an operation is tried on a store that has answered before; default 8, which lasts about a minute. */
-  readonly attempts?: number;
-  /** The same for a store that never answered yet, whose address may be wrong; default 4, about three seconds. */
-  readonly firstAttempts?: number;
+  /** How long an operation is tried after its first failure, on a store that has answered before; default ten minutes. */
+  readonly patienceMs?: number;
+  /** The same for a store that never answered yet, whose address may be wrong; default five seconds. */
+  readonly firstPatienceMs?: number;
+  /** Operations at the same time, as long as the store does not ask for fewer; default 64. */
+  readonly mostAtOnce?: number;
   readonly onRetry?: (error: unknown, attempt: number, pauseMs: number) => void;
 }
 
-/** The same store; an operation that fails in a retryable way is repeated with growing pauses. */
+/** For answers that make no sense: they rarely get better. */
+const oddPatienceMs = 60_000;
+
+/**
+ * The same store; an operation that fails in a retryable way is repeated with growing pauses, and where the store says
+ * that it is overloaded, fewer run at the same time.
+ */
 export function retryingStore(store: Store, options: RetryingOptions = {}): Store {
-  const { clock = systemClock, attempts = 8, firstAttempts = 4, onRetry } = options;
+  const { clock = systemClock, patienceMs = 600_000, firstPatienceMs = 5_000, mostAtOnce = 64, onRetry } = options;
   const closing = new AbortController();
+  const limit = new AdaptiveLimit(mostAtOnce, clock);
   let hasAnswered = false;
 
   async function retried<T>(fn: (attempt: number) => Promise<T>): Promise<T> {
-    const result = await withRetry(fn, {
-      attempts: hasAnswered ? attempts : firstAttempts,
+    let firstFailureMs: number | undefined;
+
+    function isWorthIt(error: unknown): boolean {
+      if (!isHoldfastError(error)) return false;
+      hasAnswered ||= !error.retryable || error.code === 'STORE_BUSY';
+      firstFailureMs ??= clock.nowMs();
+      const wholeMs = hasAnswered ? patienceMs : firstPatienceMs;
+      const isOdd = error.code !== 'STORE_UNREACHABLE' && error.code !== 'STORE_BUSY';
+      const spentMs = clock.nowMs() - firstFailureMs + waitMsOf(error);
+      return error.retryable && spentMs < (isOdd ? Math.min(wholeMs, oddPatienceMs) : wholeMs);
+    }
+
+    const result = await withRetry((attempt) => limit.run(() => fn(attempt), closing.signal), {
+      attempts: Number.POSITIVE_INFINITY,
       baseMs: 500,
-      maxMs: 20_000,
+      maxMs: 30_000,
+      isRetryable: isWorthIt,
+      leastPauseMs: waitMsOf,
       sleep: clock.sleep,
       signal: closing.signal,
       ...(onRetry ? { onRetry } : {}),

@@ -1,13 +1,16 @@
 /** The S3 client of the AWS SDK, set up for long runs. Loaded only by repositories on S3: it costs 0.3 s and 40 MiB. */
 import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
-
 import { HoldfastError } from '../base/errors.ts';
+import { addressOf, type Region, regionOf } from './s3-address.ts';
+import { failureOf } from './s3-errors.ts';
 import { createReadHandler } from './s3-read-handler.ts';
+import type { S3Settings, Variables } from './s3-settings.ts';
+import { readTls } from './tls-files.ts';
 
 export interface S3Options {
-  /** Variables of the process: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_DEFAULT_REGION. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  /** Requests at the same time; more wait for a connection. */
+  /** Variables of the process: credentials, region, certificates and options, see docs/stores.md. */
+  readonly env?: Variables;
+  /** Requests at the same time; more wait for a connection. `s3.connections` of the settings comes first. */
   readonly connections?: number;
   /** A connection on which nothing moves for so long is given up, also in the middle of a file. */
   readonly stalledMs?: number;
@@ -22,59 +25,133 @@ export interface S3Connection {
   close(): void;
 }
 
-export async function connectS3(place: { url: string; endpoint: string }, options: S3Options): Promise<S3Connection> {
-  const [sdk, { NodeHttpHandler }, http, https] = await Promise.all([
+/** No request lasts longer, however slowly it moves: 16 MiB in that time are 18 KiB/s. */
+const requestMs = 900_000;
+
+export async function connectS3(
+  place: { url: string; endpoint: string },
+  settings: S3Settings,
+  options: S3Options,
+): Promise<S3Connection> {
+  const [sdk, tls] = await Promise.all([
     import('@aws-sdk/client-s3'),
-    import('@smithy/node-http-handler'),
-    import('node:http'),
-    import('node:https'),
+    readTls(settings.authorities, settings.clientCertificate),
   ]);
-  const { connections = 32, stalledMs = 30_000, connectMs = 10_000 } = options;
-  const agentOptions = { keepAlive: true, maxSockets: connections };
-  const httpAgent = new http.Agent(agentOptions);
-  const httpsAgent = new https.Agent(agentOptions);
-  const silent = () => undefined;
-  const rest = new NodeHttpHandler({
-    httpAgent,
-    httpsAgent,
-    connectionTimeout: connectMs,
-    socketTimeout: stalledMs,
-    // The ceiling for an upload and its answer; without the second option the first only prints a warning.
-    requestTimeout: Math.max(900_000, stalledMs),
-    throwOnRequestTimeout: true,
-    logger: { debug: silent, info: silent, warn: silent, error: silent },
-  });
+  const env = options.env ?? {};
+  const { stalledMs = 30_000, connectMs = 10_000 } = options;
+  const connections = settings.connections ?? options.connections ?? 32;
+  const proxied = proxyOf(place.endpoint, env);
+  const rest = await requestsOf({ connections, stalledMs, connectMs, tls, proxied });
+  const region = regionOf(place.endpoint, settings, env, () => new sdk.S3Client({}).config.region());
+  const credentials = credentialsOf(place.url, env);
   const client = new sdk.S3Client({
-    ...addressOf(place.endpoint, options.env ?? {}),
-    ...credentialsOf(place.url, options.env ?? {}),
-    // One more for a connection that was closed while idle; patience, with longer pauses, is the retrying store's.
-    maxAttempts: 2,
+    ...addressOf(place.endpoint, settings),
+    ...credentials,
+    region: () => region.get(),
+    retryStrategy: reconnectOnce,
     // Else every larger upload opens a connection of its own, and waits where a server knows no 100-continue.
     expectContinueHeader: false,
     // Uploads bring their SHA-256, and what is read is checked against its hash by the repository.
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
-    requestHandler: createReadHandler({ rest, connections, connectMs, stalledMs }),
+    // Connections of our own know no proxies.
+    requestHandler: proxied
+      ? rest.handler
+      : createReadHandler({ rest: rest.handler, connections, connectMs, stalledMs, requestMs, tls }),
   });
+  adapt(client, region, credentials.credentials === undefined);
   const close = () => {
     client.destroy();
-    httpAgent.destroy();
-    httpsAgent.destroy();
+    rest.close();
   };
   return { sdk, client, close };
 }
 
-/** AWS is reached by the SDK's own rules; any other host with the bucket in the path, which every server understands. */
-function addressOf(endpoint: string, env: Readonly<Record<string, string | undefined>>): S3ClientConfig {
-  const host = new URL(endpoint).host;
-  const aws = /^s3(?:[.-]([a-z0-9-]+))?\.amazonaws\.com(?:\.cn)?$/.exec(host);
-  const region = aws?.[1] || env.AWS_REGION || env.AWS_DEFAULT_REGION || 'us-east-1';
-  if (aws) return { region, followRegionRedirects: true };
-  return { region, endpoint, forcePathStyle: true };
+interface RequestOptions {
+  readonly connections: number;
+  readonly stalledMs: number;
+  readonly connectMs: number;
+  readonly tls: Awaited<ReturnType<typeof readTls>>;
+  readonly proxied: Record<string, string> | undefined;
+}
+
+/** Everything but the reads of objects. */
+async function requestsOf({ connections, stalledMs, connectMs, tls, proxied }: RequestOptions) {
+  const [{ NodeHttpHandler }, http, https] = await Promise.all([
+    import('@smithy/node-http-handler'),
+    import('node:http'),
+    import('node:https'),
+  ]);
+  const agentOptions = { keepAlive: true, maxSockets: connections, ...(proxied ? { proxyEnv: proxied } : {}) };
+  const httpAgent = new http.Agent(agentOptions);
+  const httpsAgent = new https.Agent({ ...agentOptions, ...tls });
+  const silent = () => undefined;
+  const handler = new NodeHttpHandler({
+    httpAgent,
+    httpsAgent,
+    connectionTimeout: connectMs,
+    socketTimeout: stalledMs,
+    // The ceiling for an upload and its answer; without the second option the first only prints a warning.
+    requestTimeout: Math.max(requestMs, stalledMs),
+    throwOnRequestTimeout: true,
+    logger: { debug: silent, info: silent, warn: silent, error: silent },
+  });
+  const close = () => {
+    httpAgent.destroy();
+    httpsAgent.destroy();
+  };
+  return { handler, close };
+}
+
+/** The variables of a proxy, as most programs know them; undefined where none is meant for that address. */
+function proxyOf(endpoint: string, env: Variables): Record<string, string> | undefined {
+  const names = endpoint.startsWith('https:') ? ['https_proxy', 'HTTPS_PROXY'] : ['http_proxy', 'HTTP_PROXY'];
+  if (!names.some((name) => env[name])) return undefined;
+  const all = [...names, 'no_proxy', 'NO_PROXY'].map((name): [string, string] => [name, env[name] ?? '']);
+  return Object.fromEntries(all.filter(([, value]) => value !== ''));
+}
+
+/** Once more for a connection that was closed while idle, or a clock that is now known to be wrong; patience is the retrying store's. */
+const reconnectOnce: NonNullable<S3ClientConfig['retryStrategy']> = {
+  acquireInitialRetryToken: async () => attempt(0),
+  async refreshRetryTokenForRetry(token, { error }) {
+    const { code, status } = failureOf(error);
+    const isReset = status === undefined && (code === 'ECONNRESET' || code === 'EPIPE');
+    if (token.getRetryCount() > 0 || !(isReset || isClockCorrected(error))) throw error;
+    return attempt(1);
+  },
+  recordSuccess() {},
+};
+
+function attempt(count: number) {
+  return { getRetryCount: () => count, getRetryDelay: () => 0 };
+}
+
+function isClockCorrected(error: unknown): boolean {
+  const { $metadata } = error as { $metadata?: { clockSkewCorrected?: boolean } };
+  return $metadata?.clockSkewCorrected === true;
+}
+
+/** Tries again, once, with the region that the server told, and with fresh credentials where those in use expired early. */
+function adapt(client: S3Client, region: Region, canRefresh: boolean): void {
+  client.middlewareStack.add(
+    (next) => async (args) => {
+      try {
+        return await next(args);
+      } catch (error) {
+        const { name, region: told } = failureOf(error);
+        const isOld = canRefresh && (name === 'ExpiredToken' || name === 'ExpiredTokenException');
+        if (isOld) await client.config.credentials({ forceRefresh: true });
+        else if (told === undefined || !region.follow(told)) throw error;
+        return await next(args);
+      }
+    },
+    { step: 'initialize', priority: 'high', name: 'adapt' },
+  );
 }
 
 /** Keys from the variables given; else the SDK looks where it always does (profiles, web identity, instance roles). */
-function credentialsOf(url: string, env: Readonly<Record<string, string | undefined>>): S3ClientConfig {
+function credentialsOf(url: string, env: Variables): Pick<S3ClientConfig, 'credentials'> {
   const {
     AWS_ACCESS_KEY_ID: accessKeyId,
     AWS_SECRET_ACCESS_KEY: secretAccessKey,
@@ -84,7 +161,7 @@ function credentialsOf(url: string, env: Readonly<Record<string, string | undefi
   // As from a Secret that was made of a file with a line break at its end; headers cannot carry it.
   if (/\s/.test(accessKeyId) || /\s/.test(secretAccessKey)) {
     const reason = 'AWS_ACCESS_KEY_ID or AWS_SECRET_ACCESS_KEY has a space or a line break in it';
-    throw new HoldfastError('STORE_DENIED', { url, operation: 'signing in', reason });
+    throw new HoldfastError('CREDENTIALS_REJECTED', { url, reason });
   }
   return { credentials: { accessKeyId, secretAccessKey, ...(sessionToken ? { sessionToken } : {}) } };
 }

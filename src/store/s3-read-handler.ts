@@ -27,6 +27,19 @@ export class WholeBody extends Readable {
   }
 }
 
+/** The bytes of a body: those that are there already, or the stream of a request that went another way, read whole. */
+export async function bytesOf(body: NodeJS.ReadableStream | Blob | ReadableStream): Promise<Buffer> {
+  if (body instanceof WholeBody) return body.bytes;
+  if (!(body instanceof Readable)) throw new TypeError('the SDK has a body that is no stream');
+  const chunks: Buffer[] = [];
+  for await (const chunk of body) chunks.push(chunk as Buffer);
+  // Not from the pool: whoever gets it may hand its memory to a worker.
+  const bytes = Buffer.allocUnsafeSlow(chunks.reduce((sum, { length }) => sum + length, 0));
+  let filled = 0;
+  for (const chunk of chunks) filled += chunk.copy(bytes, filled);
+  return bytes;
+}
+
 export interface ReadHandlerOptions extends Omit<ConnectionOptions, 'origin'> {
   /** Does what is not the read of an object. */
   readonly rest: NodeHttpHandler;

@@ -3,21 +3,25 @@
  * `If-None-Match: *`, so that nothing is ever overwritten.
  */
 import { createHash } from 'node:crypto';
-import type { PutObjectCommand } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../base/errors.ts';
 import { alreadyThere, filePath, isFileName, kindOf } from './file-path.ts';
 import { checkRange, tooShort } from './range.ts';
 import { connectS3, type S3Connection, type S3Options } from './s3-client.ts';
-import { failureOf, isMissing, s3Error } from './s3-errors.ts';
-import { WholeBody } from './s3-read-handler.ts';
+import { failureOf, isMissing, notS3, s3Error } from './s3-errors.ts';
+import { listPage } from './s3-listing.ts';
+import { bytesOf } from './s3-read-handler.ts';
+import { readS3Settings, type S3Settings } from './s3-settings.ts';
+import { uploadHeaders, uploadObject } from './s3-upload.ts';
 import type { FileType, Range, Store, StoredFile } from './store.ts';
 import type { S3Location } from './store-location.ts';
 
-const notS3 = 'the answer is not one of an S3 server; is there a proxy or a login page in between?';
-
-/** Nothing is asked of the server yet. `url` is the address as it is shown. */
+/**
+ * Nothing is asked of the server yet. `url` is the address as it is shown. Throws STORE_OPTION_INVALID for settings that
+ * cannot be used.
+ */
 export async function openS3Store(place: S3Place & S3Options): Promise<Store> {
-  return new S3Store(place, await connectS3(place, place));
+  const settings = readS3Settings(place.env ?? {});
+  return new S3Store(place, await connectS3(place, settings, place), settings);
 }
 
 /** Where the repository is, see S3Location. */
@@ -30,13 +34,15 @@ class S3Store implements Store {
   readonly uploadsAtOnce = 5;
   readonly #place: S3Place;
   readonly #connection: S3Connection;
+  readonly #settings: S3Settings;
   /** Until the server says that it does not know `If-None-Match` on uploads. */
   #hasConditionalPut = true;
 
-  constructor(place: S3Place, connection: S3Connection) {
+  constructor(place: S3Place, connection: S3Connection, settings: S3Settings) {
     this.url = place.url;
     this.#place = place;
     this.#connection = connection;
+    this.#settings = settings;
   }
 
   put(type: FileType, name: string, bytes: Uint8Array, sha256?: string): Promise<void> {
@@ -63,10 +69,11 @@ class S3Store implements Store {
       const header = range && { Range: `bytes=${range.offset}-${range.offset + range.length - 1}` };
       try {
         const answer = await client.send(new sdk.GetObjectCommand({ ...this.#target(key), ...header }));
-        if (!(answer.Body instanceof WholeBody)) throw this.#failed('reading', name, notS3);
-        const { bytes } = answer.Body;
-        if (!range || (answer.ContentRange !== undefined && bytes.length === range.length)) return bytes;
-        if (answer.ContentRange !== undefined) throw tooShort(range, type, name);
+        if ((answer.ETag === undefined && !answer.LastModified) || !answer.Body)
+          throw this.#failed('reading', name, notS3);
+        const bytes = await bytesOf(answer.Body);
+        if (!range || isThatPart(answer.ContentRange, bytes.length, range)) return bytes;
+        if (answer.ContentRange?.startsWith(`bytes ${range.offset}-`)) throw tooShort(range, type, name);
         throw this.#failed('reading', name, 'the server sent something else where a part of the file was asked for');
       } catch (error) {
         if (range && failureOf(error).status === 416) throw tooShort(range, type, name);
@@ -99,20 +106,19 @@ class S3Store implements Store {
       if (config) yield config;
       return;
     }
-    const folder = this.#inPrefix(`${type}/`);
-    for (let token: string | undefined, isLast = false; !isLast; ) {
-      const page = await this.#named('listing', type, '', () => this.#listPage(folder, token));
-      for (const { Key: key = '', Size: sizeBytes, LastModified: modified } of page?.Contents ?? []) {
+    const place = { url: this.url, bucket: this.#place.bucket, folder: this.#inPrefix(`${type}/`) };
+    const seenTokens = new Set<string>();
+    let token: string | undefined;
+    do {
+      const page = await this.#named('listing', type, '', () => listPage(this.#connection, place, token, seenTokens));
+      for (const { Key: key = '', Size: sizeBytes, LastModified: modified } of page.objects) {
         const name = key.slice(key.lastIndexOf('/') + 1);
         if (!isFileName(name) || key !== this.#key(type, name)) continue;
         if (sizeBytes === undefined || !modified) throw this.#failed('listing', type, notS3);
         yield { name, sizeBytes, modifiedMs: modified.getTime() };
       }
-      token = page?.NextContinuationToken;
-      isLast = !page?.IsTruncated;
-      // Half a list would make files look lost.
-      if (!isLast && token === undefined) throw this.#failed('listing', type, 'the server does not say how to go on');
-    }
+      token = page.nextToken;
+    } while (token !== undefined);
   }
 
   remove(type: FileType, name: string): Promise<void> {
@@ -132,7 +138,7 @@ class S3Store implements Store {
       if (!(await this.stat('config', 'config'))) {
         throw new HoldfastError('FILE_NOT_FOUND', { kind: kindOf('config'), name: 'config' });
       }
-      await this.#upload('config', this.#key('config', 'config'), bytes, sha256Of(bytes), {});
+      await this.#upload('config', this.#key('config', 'config'), bytes, sha256Of(bytes), false);
     });
   }
 
@@ -146,7 +152,7 @@ class S3Store implements Store {
       if (there && alreadyThere(this.url, type, name, bytes.length, there.sizeBytes)) return;
     }
     try {
-      await this.#upload(name, key, bytes, hash, this.#hasConditionalPut ? { IfNoneMatch: '*' } : {});
+      await this.#upload(type, key, bytes, hash, this.#hasConditionalPut);
     } catch (error) {
       const { name: problem, status, attempts } = failureOf(error);
       if (status === 412) {
@@ -160,20 +166,9 @@ class S3Store implements Store {
     }
   }
 
-  async #upload(
-    name: string,
-    key: string,
-    bytes: Uint8Array,
-    hash: string,
-    only: { IfNoneMatch?: '*' },
-  ): Promise<void> {
-    const { sdk, client } = this.#connection;
-    // The same memory, not a copy; the SDK hands a Buffer to the socket as it is.
-    const body = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-    const command = new sdk.PutObjectCommand({ ...this.#target(key), Body: body, ...only });
-    addKnownHash(command, hash);
-    const answer = await client.send(command);
-    if (answer.ETag === undefined) throw this.#failed('writing', name, notS3);
+  #upload(type: FileType, key: string, bytes: Uint8Array, sha256: string, onlyNew: boolean): Promise<void> {
+    const upload = { bucket: this.#place.bucket, key, bytes, sha256, onlyNew };
+    return uploadObject(this.#connection, upload, { url: this.url, headers: uploadHeaders(this.#settings, type) });
   }
 
   /** The name was taken: by the same file, by our own first attempt whose answer was lost, or by somebody else's config. */
@@ -202,23 +197,6 @@ class S3Store implements Store {
     return Buffer.alloc(0);
   }
 
-  /** Undefined where there is no bucket. */
-  async #listPage(folder: string, token: string | undefined) {
-    const { sdk, client } = this.#connection;
-    const position = token === undefined ? {} : { ContinuationToken: token };
-    try {
-      const page = await client.send(
-        new sdk.ListObjectsV2Command({ Bucket: this.#place.bucket, Prefix: folder, ...position }),
-      );
-      // A web page with status 200 reads as an empty list.
-      if (page.KeyCount === undefined && page.Name === undefined) throw this.#failed('listing', folder, notS3);
-      return page;
-    } catch (error) {
-      if (isMissing(error)) return undefined;
-      throw error;
-    }
-  }
-
   #target(key: string): { Bucket: string; Key: string } {
     return { Bucket: this.#place.bucket, Key: key };
   }
@@ -240,7 +218,8 @@ class S3Store implements Store {
       return await step();
     } catch (error) {
       const what = `${kindOf(type)} ${name}`.trim();
-      throw s3Error(error, { url: this.url, operation: `${verb} ${what}`, name: what });
+      const permission = permissionFor(verb);
+      throw s3Error(error, { url: this.url, operation: `${verb} ${what}`, name: what, permission });
     }
   }
 }
@@ -249,20 +228,18 @@ function sha256Of(bytes: Uint8Array): string {
   return createHash('sha256').update(bytes).digest('hex');
 }
 
-/** Has the signature and the server use a hash that is known already, and the SDK compute none. */
-function addKnownHash(command: PutObjectCommand, sha256: string): void {
-  const base64 = Buffer.from(sha256, 'hex').toString('base64');
-  command.middlewareStack.add(
-    (next) => (args) => {
-      const { request } = args;
-      if (typeof request === 'object' && request !== null && 'headers' in request) {
-        Object.assign(request.headers as object, {
-          'x-amz-content-sha256': sha256,
-          'x-amz-checksum-sha256': base64,
-        });
-      }
-      return next(args);
-    },
-    { step: 'build', priority: 'high' },
-  );
+/** Two answers that were mixed up have other ranges. */
+function isThatPart(contentRange: string | undefined, sizeBytes: number, { offset, length }: Range): boolean {
+  return sizeBytes === length && contentRange?.startsWith(`bytes ${offset}-${offset + length - 1}/`) === true;
+}
+
+/** What AWS calls the right to do it, or the rights: without that to list, what is missing reads as forbidden. */
+function permissionFor(verb: string): string {
+  const names: Record<string, string> = {
+    reading: 's3:GetObject and s3:ListBucket',
+    'looking for': 's3:GetObject and s3:ListBucket',
+    listing: 's3:ListBucket',
+    removing: 's3:DeleteObject',
+  };
+  return names[verb] ?? 's3:PutObject (and, with a key of KMS, kms:GenerateDataKey)';
 }

@@ -19,7 +19,7 @@ describeWith('s3', 'the connections of a store on S3', () => {
 
     const distrusting = await openS3Store(place);
     const refused = {
-      code: 'STORE_UNREACHABLE',
+      code: 'STORE_UNTRUSTED',
       context: { reason: expect.stringMatching(/self-signed|SELF_SIGNED/i) },
     };
     await expect(distrusting.get('config', 'config')).rejects.toMatchObject(refused);

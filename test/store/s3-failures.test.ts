@@ -18,7 +18,13 @@ const webPage = {
   head: '200 OK\r\nContent-Type: text/html',
   body: '<html>Please log in</html>',
 } as const;
-const clock = { nowMs: () => 0, sleep: async () => undefined };
+let nowMs = 0;
+const clock = {
+  nowMs: () => nowMs,
+  sleep: async (durationMs: number) => {
+    nowMs += durationMs;
+  },
+};
 
 describeWith('s3', 'a store on S3', () => {
   let front: FaultFront;
@@ -121,7 +127,7 @@ describeWith('s3', 'a store on S3', () => {
     test('the reason is told when it never ends', async () => {
       front.fail(slowDown, 3);
       await expect(plain.get('config', 'config')).rejects.toMatchObject({
-        code: 'STORE_FAILED',
+        code: 'STORE_BUSY',
         retryable: true,
         context: { reason: expect.stringMatching(/SlowDown.*503/) },
       });
@@ -151,12 +157,16 @@ describeWith('s3', 'a store on S3', () => {
       ['400 Bad Request', 'QuotaExceeded', 'STORE_FULL'],
       ['301 Moved Permanently', 'PermanentRedirect', 'REPOSITORY_URL_INVALID'],
       ['400 Bad Request', 'AuthorizationHeaderMalformed', 'REPOSITORY_URL_INVALID'],
-      ['403 Forbidden', 'ExpiredToken', 'STORE_DENIED'],
+      ['403 Forbidden', 'AccessDenied', 'STORE_DENIED'],
+      ['403 Forbidden', 'ExpiredToken', 'CREDENTIALS_REJECTED'],
+      ['403 Forbidden', 'RequestTimeTooSkewed', 'CLOCK_WRONG'],
+      ['403 Forbidden', 'InvalidObjectState', 'STORE_FROZEN'],
       ['401 Unauthorized', 'Unauthorized', 'STORE_DENIED'],
       ['404 Not Found', 'NoSuchBucket', 'STORE_MISSING'],
-      ['500 Internal Server Error', 'InternalError', 'STORE_FAILED'],
+      ['500 Internal Server Error', 'InternalError', 'STORE_BUSY'],
       ['409 Conflict', 'ConditionalRequestConflict', 'STORE_FAILED'],
-      ['429 Too Many Requests', 'TooManyRequests', 'STORE_FAILED'],
+      ['429 Too Many Requests', 'TooManyRequests', 'STORE_BUSY'],
+      ['400 Bad Request', 'RequestTimeout', 'STORE_BUSY'],
     ])('%s %s to an upload is %s', async (status, name, code) => {
       front.fail(error(status, name), 2);
       const { name: file, bytes } = someFile(1000);
@@ -168,7 +178,7 @@ describeWith('s3', 'a store on S3', () => {
     test('no answer but a page of a proxy is told with its status', async () => {
       front.fail({ kind: 'answer', head: '502 Bad Gateway\r\nContent-Type: text/html', body: '<html>Oh' }, 2);
       await expect(plain.get('config', 'config')).rejects.toMatchObject({
-        code: 'STORE_FAILED',
+        code: 'STORE_BUSY',
         context: { reason: expect.stringContaining('502') },
       });
     });
@@ -211,15 +221,15 @@ describeWith('s3', 'a store on S3', () => {
     test('wrong keys are refused by name of the problem', async () => {
       const wrongSecret = await openS3Store({ ...place, env: { ...place.env, AWS_SECRET_ACCESS_KEY: 'wrong' } });
       const wrongUser = await openS3Store({ ...place, env: { ...place.env, AWS_ACCESS_KEY_ID: 'nobody' } });
-      const denied = (reason: RegExp) =>
+      const denied = (reason: RegExp, code = 'CREDENTIALS_REJECTED') =>
         expect.objectContaining({
-          code: 'STORE_DENIED',
+          code,
           retryable: false,
           context: expect.objectContaining({ reason: expect.stringMatching(reason) }),
         });
       await expect(wrongSecret.get('config', 'config')).rejects.toEqual(denied(/SignatureDoesNotMatch/));
       await expect(wrongSecret.put('keys', 'a'.repeat(64), Buffer.from('x'))).rejects.toEqual(denied(/Signature/));
-      await expect(wrongSecret.stat('config', 'config')).rejects.toEqual(denied(/403/));
+      await expect(wrongSecret.stat('config', 'config')).rejects.toEqual(denied(/403/, 'STORE_DENIED'));
       await expect(wrongUser.get('config', 'config')).rejects.toEqual(denied(/InvalidAccessKeyId/));
       await expect(listed(wrongUser, 'data')).rejects.toEqual(denied(/InvalidAccessKeyId/));
       await wrongSecret.close();
@@ -228,7 +238,7 @@ describeWith('s3', 'a store on S3', () => {
 
     test('keys with a line break, as from a file, are refused before they are used', async () => {
       const env = { ...place.env, AWS_SECRET_ACCESS_KEY: `${place.env.AWS_SECRET_ACCESS_KEY}\n` };
-      await expect(openS3Store({ ...place, env })).rejects.toMatchObject({ code: 'STORE_DENIED' });
+      await expect(openS3Store({ ...place, env })).rejects.toMatchObject({ code: 'CREDENTIALS_REJECTED' });
     });
 
     test('bytes that are not those of their hash are refused by the server', async () => {
