@@ -7,6 +7,7 @@ import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
 import { sealBytes } from './format/pack.ts';
 import { decodeTree, type TreeNode } from './format/tree.ts';
+import { type LargeTree, openLargeTree, wholeTreeBytes } from './large-tree.ts';
 import type { FoundBlob, LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
 
@@ -27,11 +28,8 @@ export class BlobReader {
 
   /** The plaintext of a blob, its hash verified. Throws FILE_NOT_FOUND, FILE_DAMAGED. */
   async load(type: BlobType, id: string): Promise<Buffer> {
-    const blob = this.#index.find(type, id);
-    if (!blob) throw new HoldfastError('FILE_NOT_FOUND', { kind: `${type} blob`, name: id });
-    const sealed = type === 'tree' ? await this.#fromKeptPack(blob) : await this.#fetch(blob);
-    const opened = Buffer.allocUnsafe(blob.length - sealBytes);
-    this.#codec.open(sealed, opened);
+    const blob = this.#find(type, id);
+    const opened = await this.#open(type, blob);
     let plain = opened;
     if (blob.uncompressedLength > 0) {
       plain = Buffer.allocUnsafe(blob.uncompressedLength);
@@ -51,6 +49,27 @@ export class BlobReader {
 
   async loadTree(id: string): Promise<TreeNode[]> {
     return decodeTree(await this.load('tree', id));
+  }
+
+  /** As loadTree, but a tree of many megabytes in parts. */
+  async openTree(id: string): Promise<TreeNode[] | LargeTree> {
+    const blob = this.#find('tree', id);
+    if (Math.max(blob.uncompressedLength, blob.length) <= wholeTreeBytes) return this.loadTree(id);
+    return openLargeTree(id, await this.#open('tree', blob), blob.uncompressedLength);
+  }
+
+  #find(type: BlobType, id: string): FoundBlob {
+    const blob = this.#index.find(type, id);
+    if (!blob) throw new HoldfastError('FILE_NOT_FOUND', { kind: `${type} blob`, name: id });
+    return blob;
+  }
+
+  /** Decrypted, but not decompressed. */
+  async #open(type: BlobType, blob: FoundBlob): Promise<Buffer> {
+    const sealed = type === 'tree' ? await this.#fromKeptPack(blob) : await this.#fetch(blob);
+    const opened = Buffer.allocUnsafe(blob.length - sealBytes);
+    this.#codec.open(sealed, opened);
+    return opened;
   }
 
   #fetch(blob: FoundBlob): Promise<Buffer> {
