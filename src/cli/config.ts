@@ -3,6 +3,7 @@
  */
 import { readFile } from 'node:fs/promises';
 import { HoldfastError, messageOf } from '../base/errors.ts';
+import { parseDuration, parseSize } from '../base/units.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -14,6 +15,9 @@ export interface GlobalOptions {
   readonly verbose?: boolean;
   readonly kubeconfig?: string;
   readonly context?: string;
+  readonly retryLock?: string;
+  readonly limitUpload?: string;
+  readonly limitDownload?: string;
 }
 
 export interface Settings {
@@ -30,6 +34,11 @@ export interface Settings {
   /** Whole environment, for credentials of the store (as the AWS SDK names them) and for a mover's job. */
   readonly env: Environment;
   readonly passwordSource: PasswordSource;
+  /** How long to wait for a lock that others hold. */
+  readonly retryLockMs: number;
+  /** undefined: as fast as it goes. */
+  readonly uploadBytesPerSecond: number | undefined;
+  readonly downloadBytesPerSecond: number | undefined;
 }
 
 /** Where the password is, not the password: it is read when a repository is opened, and printed nowhere. */
@@ -49,7 +58,18 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     moverAnswerFile: filled(env, 'HOLDFAST_ANSWER_FILE'),
     env,
     passwordSource: passwordSource(options.passwordFile, env, ''),
+    retryLockMs: options.retryLock === undefined ? 0 : parseDuration(options.retryLock),
+    uploadBytesPerSecond: rate('--limit-upload', options.limitUpload),
+    downloadBytesPerSecond: rate('--limit-download', options.limitDownload),
   };
+}
+
+/** `512` is KiB a second, as in restic, `2Mi` is what it says; 0 is no limit. Throws USAGE. */
+function rate(option: string, given: string | undefined): number | undefined {
+  if (given === undefined) return undefined;
+  const bytesPerSecond = /^\d+$/.test(given) ? Number(given) * 1024 : parseSize(given);
+  if (Number.isSafeInteger(bytesPerSecond)) return bytesPerSecond === 0 ? undefined : bytesPerSecond;
+  throw new HoldfastError('USAGE', { problem: `${option} ${given}: this is too much` });
 }
 
 /** Where a command that copies reads from. */

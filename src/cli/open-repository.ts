@@ -2,19 +2,23 @@
  * The repository that the settings name, opened, and locked, for the time of a command.
  */
 import { hostname } from 'node:os';
-import { acquireLock, type Lock } from '../repository/locks.ts';
+import { formatDuration } from '../base/units.ts';
+import { acquireLock, type Lock, type LockWait } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { openStore } from '../store/open-store.ts';
+import { rateLimit, setTransferLimits } from '../store/transfer-limits.ts';
 import type { CommandContext } from './command.ts';
-import { readPassword, repositoryUrl } from './config.ts';
+import { readPassword, repositoryUrl, type Settings } from './config.ts';
+import type { Output } from './output.ts';
 
 export async function withRepository<T>(
-  { settings }: CommandContext,
+  { settings, signal }: CommandContext,
   use: (repository: Repository) => Promise<T>,
 ): Promise<T> {
   const url = repositoryUrl(settings);
   const password = await readPassword(settings);
-  const store = await openStore(url, { env: settings.env });
+  limitTransfers(settings);
+  const store = await openStore(url, { env: settings.env, signal });
   try {
     return await use(await openRepository(store, password));
   } finally {
@@ -33,7 +37,13 @@ export function withLockedRepository<T>(
   { exclusive = false } = {},
 ): Promise<T> {
   return withRepository(context, async (repository) => {
-    const lock = await acquireLock(repository, { exclusive, hostname: hostname(), signal: context.signal });
+    const lock = await acquireLock(repository, {
+      exclusive,
+      hostname: hostname(),
+      waitMs: context.settings.retryLockMs,
+      onWait: (wait) => sayWhoIsWaitedFor(wait, context.output),
+      signal: context.signal,
+    });
     try {
       return await use(repository, AbortSignal.any([context.signal, lock.signal]), lock);
     } catch (error) {
@@ -42,4 +52,21 @@ export function withLockedRepository<T>(
       await lock.release();
     }
   });
+}
+
+/** One limit for all stores and threads of a command. */
+function limitTransfers({ uploadBytesPerSecond, downloadBytesPerSecond }: Settings): void {
+  setTransferLimits({
+    upload: uploadBytesPerSecond === undefined ? undefined : rateLimit(uploadBytesPerSecond),
+    download: downloadBytesPerSecond === undefined ? undefined : rateLimit(downloadBytesPerSecond),
+  });
+}
+
+function sayWhoIsWaitedFor({ locked, heldMs, leftMs }: LockWait, output: Output): void {
+  const { holder = '', since = '', kind = '' } = locked.context;
+  if (output.json) output.problem('', { type: 'waiting-for-lock', holder, since, kind, heldMs, leftMs });
+  const left = formatDuration(leftMs);
+  output.note(
+    `waiting for ${holder}, which holds a lock (${kind}) for ${formatDuration(heldMs)}; giving up in ${left}`,
+  );
 }

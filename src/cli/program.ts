@@ -51,6 +51,9 @@ function createProgram(stdout: TextStream): Parser {
       'kubeconfig of the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod itself)',
     )
     .option('--context <name>', 'context of the kubeconfig')
+    .option('--retry-lock <duration>', 'wait so long for a lock that others hold, as 5m (default: not at all)')
+    .option('--limit-upload <KiB/s>', 'send no more than this (default: no limit)')
+    .option('--limit-download <KiB/s>', 'fetch no more than this (default: no limit)')
     .option('--verbose', 'say more, and where failures came from')
     .helpOption('-h, --help', 'show help')
     .helpCommand(false)

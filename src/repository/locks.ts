@@ -33,9 +33,19 @@ export interface LockOptions {
   readonly hostname: string;
   /** How long to wait for others to finish. Default 0. */
   readonly waitMs?: number;
+  /** Told before each pause of the wait. */
+  readonly onWait?: (wait: LockWait) => void;
   readonly clock?: Clock;
   /** Ends the wait. */
   readonly signal?: AbortSignal;
+}
+
+export interface LockWait {
+  /** REPOSITORY_LOCKED, with who holds the lock in its context. */
+  readonly locked: HoldfastError;
+  /** Since the lock was taken or last refreshed, by this machine's clock. */
+  readonly heldMs: number;
+  readonly leftMs: number;
 }
 
 export interface StoredLock {
@@ -75,9 +85,15 @@ export async function acquireLock(repository: Repository, options: LockOptions):
     } catch (error) {
       const leftMs = untilMs - clock.nowMs();
       if (!isHoldfastError(error, 'REPOSITORY_LOCKED') || leftMs <= 0) throw error;
+      options.onWait?.({ locked: error, heldMs: heldMs(error, clock), leftMs });
       await clock.sleep(Math.min(pauseMs, leftMs), options.signal);
     }
   }
+}
+
+function heldMs({ context }: HoldfastError, clock: Clock): number {
+  const sinceMs = Date.parse(String(context.since));
+  return Number.isNaN(sinceMs) ? 0 : Math.max(0, clock.nowMs() - sinceMs);
 }
 
 /** All locks, oldest first. */

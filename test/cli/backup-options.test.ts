@@ -3,8 +3,11 @@ import { appendFileSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { orVariable, parsePackSize, parseTime } from '../../src/cli/backup-options.ts';
+import { acquireLock } from '../../src/repository/locks.ts';
+import { openRepository } from '../../src/repository/repository.ts';
+import { openStore } from '../../src/store/open-store.ts';
 import { noise } from '../fixtures/make-tree.ts';
-import { lastLine, makeFiles, newPlace, type Place } from './place.ts';
+import { lastLine, makeFiles, newPlace, type Place, password } from './place.ts';
 import { runCli } from './run-cli.ts';
 
 let place: Place;
@@ -131,4 +134,35 @@ describe('the notation of values', () => {
     expect(orVariable(3, env, ['A', 'B'], Number)).toBe(3);
     expect(orVariable(undefined, env, ['A'], Number)).toBeUndefined();
   });
+});
+
+test('--retry-lock waits, says for whom, and then fails as without it', async () => {
+  const store = await openStore(place.repository);
+  const lock = await acquireLock(await openRepository(store, password), { exclusive: true, hostname: 'the-pruner' });
+  const { exitCode, stderr } = await place.cli('backup', '--dir', source, '--retry-lock', '500ms');
+  const last = await place.cli('backup', '--dir', source, '--json', '--retry-lock', '500ms');
+  await lock.release();
+  await store.close();
+  expect(exitCode).toBe(11);
+  expect(stderr).toMatch(
+    /^waiting for the-pruner \(process \d+\), which holds a lock \(exclusive\) for .*giving up in \d+ms\n/,
+  );
+  expect(stderr).toContain('is locked by the-pruner');
+  const lines = last.stderr
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line));
+  expect(lines).toMatchObject([{ type: 'waiting-for-lock', kind: 'exclusive' }, { code: 'REPOSITORY_LOCKED' }]);
+});
+
+test('--limit-upload slows the sending of packs down, and a limit that is none is refused', async () => {
+  writeFileSync(join(source, 'large'), noise('large', 9 << 20));
+  const { exitCode, stdout } = await place.cli(
+    ...['backup', '--dir', source, '--json', '--pack-size', '4', '--limit-upload', '8Mi'],
+  );
+  expect(exitCode).toBe(0);
+  // The second and the third pack wait for the one before.
+  expect((lastLine(stdout) as { durationMs: number }).durationMs).toBeGreaterThan(700);
+  const wrong = await place.cli('list', '--limit-download', 'fast');
+  expect(wrong).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('fast') });
 });

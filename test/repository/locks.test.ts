@@ -248,3 +248,25 @@ describeWith('restic', 'locks and restic', () => {
 function lockOf(change: { hostname: string; pid?: number; time?: string }) {
   return { time: '2026-01-01T00:00:00Z', exclusive: true, username: 'u', pid: 1, ...change };
 }
+
+test('whoever waits for a lock is told who holds it, for how long, and how long is left', async () => {
+  const { repository, clock } = await makeLocked();
+  const held = await take(repository, clock, { exclusive: true, hostname: 'pruner' });
+  await clock.advance(60_000);
+  const waits: unknown[] = [];
+  const waiting = acquireLock(repository, {
+    exclusive: false,
+    hostname: 'reader',
+    clock,
+    waitMs: 12_000,
+    onWait: ({ locked: { context }, heldMs, leftMs }) => waits.push([context.holder, context.kind, heldMs, leftMs]),
+  });
+  const outcome = waiting.catch((error: unknown) => error);
+  await clock.advance(12_000);
+  expect(waits).toEqual([
+    [`pruner (process ${process.pid})`, 'exclusive', 60_200, 12_000],
+    [`pruner (process ${process.pid})`, 'exclusive', 65_200, 7000],
+  ]);
+  expect(await outcome).toMatchObject(locked);
+  await held.release();
+});
