@@ -4,6 +4,7 @@
  */
 import { BlobReader } from './blob-reader.ts';
 import type { Findings } from './check-findings.ts';
+import { isKnownType, problemWithName } from './entry-rules.ts';
 import type { StoredSnapshot } from './format/snapshot.ts';
 import { decodeTree, type TreeNode } from './format/tree.ts';
 import type { LoadedIndex } from './load-index.ts';
@@ -23,7 +24,6 @@ interface PendingTree {
 }
 
 const packsAtOnce = 3;
-const knownTypes: ReadonlySet<string> = new Set(['file', 'dir', 'symlink', 'dev', 'chardev', 'fifo', 'socket']);
 const shortIdLength = 8;
 
 /** How many different trees there are. */
@@ -97,9 +97,9 @@ class TreeWalk {
   #checkNode(node: TreeNode, tree: string, place: string): void {
     const path = `${place}/${node.name}`;
     const wrong = (what: string): void => this.#findings.error('tree', tree, `${path} ${what}`);
-    if (node.name.length === 0) wrong('has an entry without a name');
-    else if (isPathTrick(node.name)) wrong('has a name that leads out of its folder');
-    if (!knownTypes.has(node.type)) wrong(`has the unknown type "${node.type}"`);
+    const problem = problemWithName(node.name);
+    if (problem !== undefined) wrong(problem);
+    if (!isKnownType(node.type)) wrong(`has the unknown type "${node.type}"`);
     if (node.type === 'dir') {
       if (node.subtree === undefined) wrong('is a folder without a tree');
       else this.meet(node.subtree, path);
@@ -121,9 +121,4 @@ class TreeWalk {
     this.#missing.add(key);
     this.#findings.error('blob', id, `the ${type} blob ${id} is not in the index, but ${place || '/'} needs it`);
   }
-}
-
-function isPathTrick(name: Buffer): boolean {
-  const text = name.toString('latin1');
-  return text === '.' || text === '..' || text.includes('/') || text.includes('\0');
 }

@@ -1,18 +1,16 @@
 /**
  * Writes the blobs that are still needed of some packs into new packs: fetched in ranges, opened, verified, sealed anew.
  * What is compressed stays as it is; trees that are not become so. On the main thread: the work is mostly waiting for
- * the store. Memory: the ranges under way, and as many pack buffers as may be uploaded at once.
+ * the store. Memory: the ranges under way, and the sink's pack buffers.
  */
-import type { Clock } from '../base/clock.ts';
 import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
-import { maxChunkBytes } from './chunker/chunker.ts';
+import { BlobSink, type SinkOptions } from './blob-sink.ts';
+import { isAboutOneFile } from './check-findings.ts';
 import type { IndexedBlob, IndexedPack } from './format/index-file.ts';
 import { sealBytes } from './format/pack.ts';
-import { PackUploader } from './pack-uploader.ts';
-import { type FinishedPack, Packer, type PackSlot, slotBytes } from './packer.ts';
 import type { Repository } from './repository.ts';
 
 /** The blobs that have to be copied, each once. */
@@ -22,9 +20,11 @@ export interface WantedBlobs {
   done(type: BlobType, id: string): void;
 }
 
-export interface RepackOptions {
-  readonly packSizeBytes: number;
-  readonly clock: Clock;
+export interface RepackOptions extends SinkOptions {
+  /** Where the new packs go. Default: into the repository that the blobs are of. */
+  readonly target?: Repository;
+  /** A blob that cannot be read stays wanted, and the next pack that has it is tried. Default: it is thrown. */
+  readonly passOver?: boolean;
   readonly onPack?: () => void;
   readonly signal?: AbortSignal;
 }
@@ -33,8 +33,6 @@ const packsAtOnce = 3;
 /** Bytes between needed blobs that are fetched along rather than asked around. */
 const gapBytes = 1 << 20;
 const rangeBytes = 32 << 20;
-/** restic's usual level, about zstd's 3. */
-const compressionLevel = 3;
 
 /** Copies and indexes the wanted blobs of these packs; the bytes stored. The packs themselves stay. */
 export async function repackPacks(
@@ -43,8 +41,9 @@ export async function repackPacks(
   wanted: WantedBlobs,
   options: RepackOptions,
 ): Promise<number> {
-  const sink = new Sink(repository, options);
-  const copier = new BlobCopier(repository, wanted, sink);
+  const { target = repository, passOver = false } = options;
+  const sink = new BlobSink(target, options);
+  const copier = new BlobCopier(repository, wanted, { sink, passOver, compressed: target.version > 1 });
   try {
     await mapLimited(packs, packsAtOnce, async ({ id, blobs }) => {
       for (const range of rangesOf(blobs.filter((blob) => wanted.has(blob.type, blob.id)))) {
@@ -77,31 +76,53 @@ export function rangesOf(blobs: readonly IndexedBlob[]): IndexedBlob[][] {
   return ranges;
 }
 
+interface CopierOptions {
+  readonly sink: BlobSink;
+  readonly passOver: boolean;
+  /** Whether what is compressed may stay so. */
+  readonly compressed: boolean;
+}
+
 class BlobCopier {
   readonly #repository: Repository;
   readonly #wanted: WantedBlobs;
-  readonly #sink: Sink;
+  readonly #sink: BlobSink;
+  readonly #passOver: boolean;
+  readonly #compressed: boolean;
   readonly #codec: BlobCodec;
   readonly #hash = Buffer.alloc(32);
   #opened = Buffer.alloc(0);
   #plain = Buffer.alloc(0);
 
-  constructor(repository: Repository, wanted: WantedBlobs, sink: Sink) {
+  constructor(repository: Repository, wanted: WantedBlobs, { sink, passOver, compressed }: CopierOptions) {
     this.#repository = repository;
     this.#wanted = wanted;
     this.#sink = sink;
+    this.#passOver = passOver;
+    this.#compressed = compressed;
     this.#codec = createBlobCodec(repository.key);
   }
 
   async copy(packId: string, blobs: readonly IndexedBlob[]): Promise<void> {
-    const bytes = await this.#fetch(packId, blobs);
+    const bytes = await this.#tryFetch(packId, blobs);
+    if (bytes === 'missing') return;
     const start = blobs[0]!.offset;
     for (const blob of blobs) {
       await this.#sink.roomFor(blob.type);
       // Another pack may have brought it meanwhile. From here to its end, a blob is copied without a pause.
       if (!this.#wanted.has(blob.type, blob.id)) continue;
-      const sealed = bytes.subarray(blob.offset - start, blob.offset - start + blob.length);
-      if (!this.#tryCopy(sealed, blob)) await this.#copyAgain(packId, blob);
+      const sealed = bytes?.subarray(blob.offset - start, blob.offset - start + blob.length);
+      if (!sealed || !this.#tryCopy(sealed, blob)) await this.#copyAgain(packId, blob);
+    }
+  }
+
+  /** undefined where not all of these blobs can be fetched. */
+  async #tryFetch(packId: string, blobs: readonly IndexedBlob[]): Promise<Buffer | 'missing' | undefined> {
+    try {
+      return await this.#fetch(packId, blobs);
+    } catch (error) {
+      if (!this.#passOver || !isAboutOneFile(error)) throw error;
+      return isHoldfastError(error, 'FILE_NOT_FOUND') ? 'missing' : undefined;
     }
   }
 
@@ -113,9 +134,11 @@ class BlobCopier {
 
   /** The fault may have been in transit. */
   async #copyAgain(packId: string, blob: IndexedBlob): Promise<void> {
-    const sealed = await this.#fetch(packId, [blob]);
+    const sealed = await this.#tryFetch(packId, [blob]);
     await this.#sink.roomFor(blob.type);
-    if (!this.#wanted.has(blob.type, blob.id) || this.#tryCopy(sealed, blob)) return;
+    if (!this.#wanted.has(blob.type, blob.id)) return;
+    if (Buffer.isBuffer(sealed) && this.#tryCopy(sealed, blob)) return;
+    if (this.#passOver) return;
     const reason = `it cannot be read in the pack ${packId}`;
     throw new HoldfastError('FILE_DAMAGED', { kind: `${blob.type} blob`, name: blob.id, reason });
   }
@@ -134,7 +157,8 @@ class BlobCopier {
       }
       this.#codec.hash(plain, this.#hash, 0);
       if (this.#hash.toString('hex') !== id) return false;
-      this.#sink.add(type, id, content, uncompressedLength);
+      if (this.#compressed) this.#sink.add(type, id, content, uncompressedLength);
+      else this.#sink.add(type, id, plain, 0);
     } catch (error) {
       if (isHoldfastError(error, 'FILE_DAMAGED')) return false;
       throw error;
@@ -142,70 +166,4 @@ class BlobCopier {
     this.#wanted.done(type, id);
     return true;
   }
-}
-
-/** Packers for trees and for data, and the uploads of what they finish. */
-class Sink {
-  readonly #uploader: PackUploader;
-  readonly #packers: Readonly<Record<BlobType, Packer>>;
-  readonly #uploads: Readonly<Record<BlobType, Set<Promise<void>>>> = { data: new Set(), tree: new Set() };
-  readonly #slotCount: number;
-  #failure: { error: unknown } | undefined;
-
-  constructor(repository: Repository, { packSizeBytes, clock }: RepackOptions) {
-    this.#uploader = new PackUploader(repository, clock);
-    // One fills, one may be taken while a blob is added, the others are on their way.
-    this.#slotCount = 2 + Math.min(repository.store.uploadsAtOnce, 4);
-    const codec = createBlobCodec(repository.key);
-    const packerOf = (type: BlobType): Packer => {
-      const slots = packSlots(this.#slotCount, packSizeBytes);
-      const emit = (pack: FinishedPack, oversized?: SharedArrayBuffer): void =>
-        this.#upload(type, pack, oversized ? undefined : slots[pack.slot], oversized);
-      return new Packer({ codec, type, packSizeBytes, compressionLevel, slots, emit });
-    };
-    this.#packers = { data: packerOf('data'), tree: packerOf('tree') };
-  }
-
-  /** Waits until a blob can be added without blocking the thread. Throws what an upload failed with. */
-  async roomFor(type: BlobType): Promise<void> {
-    const uploads = this.#uploads[type];
-    while (uploads.size > this.#slotCount - 2) await Promise.race(uploads);
-    if (this.#failure) throw this.#failure.error;
-  }
-
-  /** Right after roomFor. */
-  add(type: BlobType, id: string, content: Uint8Array, uncompressedLength: number): void {
-    if (uncompressedLength > 0) this.#packers[type].addCompressed(id, content, uncompressedLength);
-    else this.#packers[type].add(id, content);
-  }
-
-  /** Waits for all uploads and the index of them; the bytes stored. */
-  async finish(): Promise<number> {
-    this.#packers.data.flush();
-    this.#packers.tree.flush();
-    await this.#uploader.finish();
-    return this.#uploader.storedBytes;
-  }
-
-  settle(): Promise<void> {
-    return this.#uploader.settle();
-  }
-
-  #upload(type: BlobType, pack: FinishedPack, slot: PackSlot | undefined, oversized?: SharedArrayBuffer): void {
-    const memory = oversized ?? slot!.bytes;
-    const upload = this.#uploader
-      .upload(pack, memory, slot, (error) => {
-        this.#failure ??= { error };
-      })
-      .finally(() => this.#uploads[type].delete(upload));
-    this.#uploads[type].add(upload);
-  }
-}
-
-/** Shared memory is only taken as it is written to, so a slot that is never used costs nothing. */
-function packSlots(count: number, packSizeBytes: number): PackSlot[] {
-  return Array.from({ length: count }, () => ({
-    bytes: new SharedArrayBuffer(slotBytes(packSizeBytes, maxChunkBytes)),
-    state: new SharedArrayBuffer(4),
-  }));
 }

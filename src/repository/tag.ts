@@ -1,8 +1,8 @@
 /** Other tags for snapshots: a new snapshot with the id of the first one as its original, and then without the old. */
-import { HoldfastError } from '../base/errors.ts';
-import { encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
+import type { Snapshot, StoredSnapshot } from './format/snapshot.ts';
+import { requireReplaceable, SnapshotSaver } from './replace-snapshot.ts';
 import type { Repository } from './repository.ts';
-import { listSnapshots, saveSnapshot } from './snapshots.ts';
+import { listSnapshots } from './snapshots.ts';
 
 export interface TagChange {
   /** In place of all tags; an empty list for none. */
@@ -42,24 +42,17 @@ export async function retag(
   change: TagChange,
   signal?: AbortSignal,
 ): Promise<Retagged[]> {
-  if (repository.config.append_only) {
-    const reason = 'it is marked append-only, so no backup may be replaced';
-    throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url: repository.url, reason });
-  }
-  const all = new Map((await listSnapshots(repository)).map(({ id, ...snapshot }) => [textOf(snapshot), id]));
+  requireReplaceable(repository);
+  const saver = new SnapshotSaver(repository, await listSnapshots(repository));
   const changed: Retagged[] = [];
   for (const { id, ...snapshot } of snapshots) {
     const tags = changeTags(snapshot.tags ?? [], change);
     if (!tags) continue;
     signal?.throwIfAborted();
     const next: Snapshot = { ...snapshot, tags, original: snapshot.original ?? id };
-    const to = all.get(textOf(next)) ?? (await saveSnapshot(repository, next));
+    const to = await saver.save(next);
     await repository.store.remove('snapshots', id);
     changed.push({ from: id, to, tags });
   }
   return changed;
-}
-
-function textOf(snapshot: Snapshot): string {
-  return encodeSnapshot(snapshot).toString();
 }

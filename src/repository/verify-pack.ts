@@ -6,11 +6,27 @@ import type { MasterKey } from './crypto.ts';
 import type { IndexedBlob } from './format/index-file.ts';
 import { decodePackHeader, headerLengthBytes, sealBytes } from './format/pack.ts';
 
-/** What is wrong with the pack, one sentence each; empty when it is sound. */
+export interface JudgedPack {
+  /** What is wrong with it, one sentence each; empty when it is sound. */
+  readonly problems: string[];
+  /** The blobs that header or index list, each once, where they can be read; by their offset. */
+  readonly readable: readonly IndexedBlob[];
+  /** Those that cannot be read anywhere in the pack. */
+  readonly lost: readonly IndexedBlob[];
+}
+
+/** `expected`: the blobs that the index lists. */
+export type PackJudge = (packId: string, bytes: Buffer, expected: readonly IndexedBlob[]) => JudgedPack;
+/** The problems only. */
 export type PackVerifier = (packId: string, bytes: Buffer, expected: readonly IndexedBlob[]) => string[];
 
-/** Blobs are opened into memory that is used again for the next one. */
 export function createPackVerifier(key: MasterKey): PackVerifier {
+  const judge = createPackJudge(key);
+  return (packId, bytes, expected) => judge(packId, bytes, expected).problems;
+}
+
+/** Blobs are opened into memory that is used again for the next one. */
+export function createPackJudge(key: MasterKey): PackJudge {
   const codec = createBlobCodec(key);
   const opened = new Scratch();
   const plain = new Scratch();
@@ -21,9 +37,9 @@ export function createPackVerifier(key: MasterKey): PackVerifier {
     return digest.toString('hex');
   }
 
-  function verifyBlob({ id, type, offset, length, uncompressedLength }: IndexedBlob, bytes: Buffer): string[] {
+  function problemWith({ id, type, offset, length, uncompressedLength }: IndexedBlob, bytes: Buffer) {
     const name = `${type} blob ${id}`;
-    if (length < sealBytes || offset + length > bytes.length) return [`${name} does not lie within the pack`];
+    if (length < sealBytes || offset + length > bytes.length) return `${name} does not lie within the pack`;
     try {
       let content = opened.take(length - sealBytes);
       codec.open(bytes.subarray(offset, offset + length), content, id);
@@ -32,10 +48,10 @@ export function createPackVerifier(key: MasterKey): PackVerifier {
         content = plain.take(uncompressedLength);
         codec.decompress(frame, content, id);
       }
-      return hashOf(content) === id ? [] : [`${name} has the content of another`];
+      return hashOf(content) === id ? undefined : `${name} has the content of another`;
     } catch (error) {
       if (!isAboutOneFile(error)) throw error;
-      return [messageOf(error)];
+      return messageOf(error);
     }
   }
 
@@ -43,10 +59,23 @@ export function createPackVerifier(key: MasterKey): PackVerifier {
     const problems: string[] = [];
     if (hashOf(bytes) !== packId) problems.push('its content does not fit its name');
     const header = readHeader(codec, packId, bytes);
-    if (typeof header === 'string') problems.push(header);
-    else problems.push(...compare(header, expected));
-    for (const blob of typeof header === 'string' ? expected : header) problems.push(...verifyBlob(blob, bytes));
-    return problems;
+    const listed = typeof header === 'string' ? [] : header;
+    problems.push(...(typeof header === 'string' ? [header] : compare(header, expected)));
+    const readable = new Map<string, IndexedBlob>();
+    const lost = new Map<string, IndexedBlob>();
+    const lines = new Set<string>();
+    for (const [at, blob] of [...listed, ...expected].entries()) {
+      const line = lineOf(blob);
+      if (lines.has(line)) continue;
+      lines.add(line);
+      const problem = problemWith(blob, bytes);
+      // Where header and index differ, that has been said.
+      if (problem !== undefined && (typeof header === 'string' || at < listed.length)) problems.push(problem);
+      (problem === undefined ? readable : lost).set(`${blob.type} ${blob.id}`, blob);
+    }
+    for (const name of readable.keys()) lost.delete(name);
+    const inOrder = [...readable.values()].sort((a, b) => a.offset - b.offset);
+    return { problems, readable: inOrder, lost: [...lost.values()] };
   };
 }
 

@@ -4,6 +4,7 @@
  */
 import { HoldfastError } from '../base/errors.ts';
 import type { BlobReader } from './blob-reader.ts';
+import { problemWithName } from './entry-rules.ts';
 import type { TreeNode } from './format/tree.ts';
 
 export type TreeReader = Pick<BlobReader, 'loadTree'>;
@@ -65,9 +66,8 @@ export async function loadSoundTree(reader: TreeReader, id: string, depth: numbe
 }
 
 function problemWith({ name, type, subtree }: TreeNode): string | undefined {
-  if (name.length === 0) return 'has no name';
-  if (name.includes(0x2f) || name.includes(0)) return 'has a slash or a zero byte in its name';
-  if (name[0] === 0x2e && (name.length === 1 || (name.length === 2 && name[1] === 0x2e))) return 'means another folder';
+  const problem = problemWithName(name);
+  if (problem !== undefined) return problem;
   if ((type === 'dir') !== (subtree !== undefined)) return 'is not a folder with a tree, nor anything else without one';
   return undefined;
 }

@@ -327,9 +327,9 @@ test.each<[string, Partial<TreeNode>, string]>([
   ['an unknown type', { type: 'irregular' as TreeNode['type'] }, 'has the unknown type "irregular"'],
   ['a file without content', { content: null }, 'is a file without a list of content'],
   ['a folder without a tree', { type: 'dir', content: null }, 'is a folder without a tree'],
-  ['no name', { name: Buffer.alloc(0) }, 'has an entry without a name'],
-  ['a name that leads out', { name: Buffer.from('../etc') }, 'has a name that leads out of its folder'],
-  ['the name of the folder above', { name: Buffer.from('..') }, 'has a name that leads out of its folder'],
+  ['no name', { name: Buffer.alloc(0) }, 'has no name'],
+  ['a name that leads out', { name: Buffer.from('../etc') }, 'has a slash or a zero byte in its name'],
+  ['the name of the folder above', { name: Buffer.from('..') }, 'means another folder'],
   ['content that nobody has', { content: ['ab'.repeat(32)] }, 'is not in the index'],
 ])('an entry with %s is an error', async (_, change, expected) => {
   const { repository } = await makeRepository();
