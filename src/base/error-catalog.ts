@@ -177,7 +177,11 @@ export const catalog = {
   },
   SOURCE_UNREADABLE: {
     message: 'Cannot read {path}: {reason}.',
-    hint: 'Check that the folder exists and may be read.',
+    hint: 'Check that it exists and may be read.',
+  },
+  COMMAND_FAILED: {
+    message: 'The command {command} failed: {reason}.',
+    hint: 'What it wrote is no backup, so none was made. What it says of the reason stands above.',
   },
   BACKUP_INCOMPLETE: {
     message: 'The backup {backup} lacks {count} files that could not be read.',

@@ -15,6 +15,9 @@ export interface GlobalOptions {
   readonly verbose?: boolean;
   readonly kubeconfig?: string;
   readonly context?: string;
+  readonly option?: readonly string[];
+  readonly cacert?: string;
+  readonly tlsClientCert?: string;
   readonly retryLock?: string;
   readonly limitUpload?: string;
   readonly limitDownload?: string;
@@ -31,7 +34,7 @@ export interface Settings {
   readonly moverImage: string | undefined;
   /** In a mover's pod: where it leaves its answer. */
   readonly moverAnswerFile: string | undefined;
-  /** Whole environment, for credentials of the store (as the AWS SDK names them) and for a mover's job. */
+  /** Whole environment, for credentials and options of the store (flags are in it too) and for a mover's job. */
   readonly env: Environment;
   readonly passwordSource: PasswordSource;
   /** How long to wait for a lock that others hold. */
@@ -56,7 +59,7 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     kubeContext: options.context,
     moverImage: filled(env, 'HOLDFAST_MOVER_IMAGE'),
     moverAnswerFile: filled(env, 'HOLDFAST_ANSWER_FILE'),
-    env,
+    env: { ...env, ...storeFlags(options, env) },
     passwordSource: passwordSource(options.passwordFile, env, ''),
     retryLockMs: options.retryLock === undefined ? 0 : parseDuration(options.retryLock),
     uploadBytesPerSecond: rate('--limit-upload', options.limitUpload),
@@ -96,6 +99,17 @@ export function sourceSettings(settings: Settings, { repository, passwordFile }:
   };
 }
 
+/** The flags for stores as the variables that say the same: threads and movers get at them as at the credentials. */
+function storeFlags({ option, cacert, tlsClientCert }: GlobalOptions, env: Environment): Environment {
+  const given = option?.find((pair) => !/^[^\s=]+=\S+$/.test(pair));
+  if (given !== undefined) throw new HoldfastError('USAGE', { problem: `-o ${given}: expected NAME=VALUE` });
+  return {
+    ...(option === undefined ? {} : { HOLDFAST_OPTIONS: [env.HOLDFAST_OPTIONS ?? '', ...option].join(' ') }),
+    ...(cacert === undefined ? {} : { HOLDFAST_CACERT: cacert }),
+    ...(tlsClientCert === undefined ? {} : { HOLDFAST_TLS_CLIENT_CERT: tlsClientCert }),
+  };
+}
+
 /** Throws USAGE where no repository was named. */
 export function repositoryUrl(settings: Settings): string {
   if (settings.repository !== undefined) return settings.repository;
@@ -114,11 +128,36 @@ export async function readPassword(settings: Settings): Promise<string> {
   return password;
 }
 
-const storeVariables = ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_SESSION_TOKEN', 'AWS_REGION'];
+const storeVariables = [
+  'AWS_ACCESS_KEY_ID',
+  'AWS_SECRET_ACCESS_KEY',
+  'AWS_SESSION_TOKEN',
+  'AWS_REGION',
+  'AWS_DEFAULT_REGION',
+  'HOLDFAST_OPTIONS',
+];
+/** Linux gives no program a variable of 128 KiB. */
+const longestVariable = 120_000;
 
-/** Password and store credentials, as a mover in a pod finds them in its environment. */
+/**
+ * Password, credentials and options of the store, as a mover in a pod finds them in its environment; certificates as
+ * text. Throws STORE_OPTION_INVALID and SOURCE_UNREADABLE for options and files that cannot be used.
+ */
 export async function readCredentials(settings: Settings): Promise<Readonly<Record<string, string>>> {
-  const found = storeVariables.map((name): [string, string] => [name, filled(settings.env, name) ?? '']);
+  const { env } = settings;
+  const [{ readS3Settings }, { readPem }] = await Promise.all([
+    import('../store/s3-settings.ts'),
+    import('../store/tls-files.ts'),
+  ]);
+  const { authorities, clientCertificate } = readS3Settings(env);
+  const found = storeVariables.map((name): [string, string] => [name, filled(env, name) ?? '']);
+  if (authorities) found.push(['HOLDFAST_CACERT', await readPem(authorities)]);
+  if (clientCertificate) found.push(['HOLDFAST_TLS_CLIENT_CERT', await readPem(clientCertificate)]);
+  const long = found.find(([, value]) => value.length > longestVariable);
+  if (long) {
+    const problem = `${long[0]} has ${long[1].length} bytes, which is too much to send to a mover: name a file with only the certificates that it needs`;
+    throw new HoldfastError('USAGE', { problem });
+  }
   const known = found.filter(([, value]) => value !== '');
   return { ...Object.fromEntries(known), HOLDFAST_PASSWORD: await readPassword(settings) };
 }

@@ -6,19 +6,23 @@ import { formatDuration } from '../base/units.ts';
 import { acquireLock, type Lock, type LockWait } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { openStore } from '../store/open-store.ts';
+import { tellRetries } from '../store/retrying-store.ts';
 import { rateLimit, setTransferLimits } from '../store/transfer-limits.ts';
 import type { CommandContext } from './command.ts';
 import { readPassword, repositoryUrl, type Settings } from './config.ts';
 import type { Output } from './output.ts';
 
 export async function withRepository<T>(
-  { settings, signal }: CommandContext,
+  { settings, signal, output }: CommandContext,
   use: (repository: Repository) => Promise<T>,
 ): Promise<T> {
   const url = repositoryUrl(settings);
   const password = await readPassword(settings);
   limitTransfers(settings);
-  const store = await openStore(url, { env: settings.env, signal });
+  const onRetry = tellRetries((reason, pauseMs) => {
+    output.note(`${reason} Trying again in ${formatDuration(pauseMs)}.`);
+  });
+  const store = await openStore(url, { env: settings.env, signal, onRetry });
   try {
     return await use(await openRepository(store, password));
   } finally {

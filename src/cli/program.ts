@@ -51,6 +51,9 @@ function createProgram(stdout: TextStream): Parser {
       'kubeconfig of the cluster (default: $KUBECONFIG, ~/.kube/config, or the pod itself)',
     )
     .option('--context <name>', 'context of the kubeconfig')
+    .option('-o, --option <name=value>', 'setting of the store, as s3.region=eu-central-1; see docs/stores.md', collect)
+    .option('--cacert <file>', "certificates (PEM) that sign the store's, instead of the system's")
+    .option('--tls-client-cert <file>', 'certificate and key (PEM) to show to the store')
     .option('--retry-lock <duration>', 'wait so long for a lock that others hold, as 5m (default: not at all)')
     .option('--limit-upload <KiB/s>', 'send no more than this (default: no limit)')
     .option('--limit-download <KiB/s>', 'fetch no more than this (default: no limit)')
@@ -68,6 +71,10 @@ function createProgram(stdout: TextStream): Parser {
       getOutHasColors: () => false,
     })
     .exitOverride();
+}
+
+function collect(value: string, previous: readonly string[] = []): string[] {
+  return [...previous, value];
 }
 
 /** `holdfast help backup` is `holdfast backup --help`; nothing at all is a call for help too. */
@@ -133,6 +140,9 @@ Environment:
   HOLDFAST_PASSWORD_FILE, RESTIC_PASSWORD_FILE  file with the password
   HOLDFAST_PASSWORD, RESTIC_PASSWORD            the password
   AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, …   credentials for S3, as the AWS SDK finds them
+  HOLDFAST_OPTIONS                              settings of the store, as for -o, with spaces between them
+  HOLDFAST_CACERT, RESTIC_CACERT, AWS_CA_BUNDLE      as --cacert; the first may hold the certificates themselves
+  HOLDFAST_TLS_CLIENT_CERT, RESTIC_TLS_CLIENT_CERT   as --tls-client-cert
   NO_COLOR                                      no colours
 
 \`holdfast <command> --help\` shows options, examples and exit codes of a command.`;

@@ -1,6 +1,6 @@
 /** Tries again what a store may manage later: networks and servers fail for seconds and minutes, a backup takes hours. */
 import { type Clock, systemClock } from '../base/clock.ts';
-import { isHoldfastError } from '../base/errors.ts';
+import { isHoldfastError, messageOf } from '../base/errors.ts';
 import { withRetry } from '../base/retry.ts';
 import { AdaptiveLimit, waitMsOf } from './adaptive-limit.ts';
 import type { Store, StoredFile } from './store.ts';
@@ -85,5 +85,18 @@ export function retryingStore(store: Store, options: RetryingOptions = {}): Stor
       closing.abort(new Error('the store was closed'));
       await store.close();
     },
+  };
+}
+
+/** Tells of failures that are waited out, not of each: many operations fail at once, and most waits are short. */
+export function tellRetries(
+  tell: (reason: string, pauseMs: number) => void,
+  clock: Clock = systemClock,
+): NonNullable<RetryingOptions['onRetry']> {
+  let nextMs = Number.NEGATIVE_INFINITY;
+  return (error, _, pauseMs) => {
+    if (pauseMs < 2_000 || clock.nowMs() < nextMs) return;
+    nextMs = clock.nowMs() + 15_000;
+    tell(messageOf(error), pauseMs);
   };
 }

@@ -28,14 +28,22 @@ export interface ServerEncryption {
   readonly bucketKey?: boolean;
 }
 
-/** Either the text itself or the path of its file; `from` is the variable that named it. */
+/** Either the text itself or the path of its file; `from` is the flag or variable that named it. */
 export interface PemSource {
   readonly value: string;
   readonly from: string;
 }
 
-const authorityVariables = ['HOLDFAST_CACERT', 'RESTIC_CACERT', 'AWS_CA_BUNDLE'];
-const clientVariables = ['HOLDFAST_TLS_CLIENT_CERT', 'RESTIC_TLS_CLIENT_CERT'];
+/** Each by the name that a user knows: a flag comes as the variable beside it. */
+const authorityVariables = {
+  HOLDFAST_CACERT: '--cacert or HOLDFAST_CACERT',
+  RESTIC_CACERT: 'RESTIC_CACERT',
+  AWS_CA_BUNDLE: 'AWS_CA_BUNDLE',
+};
+const clientVariables = {
+  HOLDFAST_TLS_CLIENT_CERT: '--tls-client-cert or HOLDFAST_TLS_CLIENT_CERT',
+  RESTIC_TLS_CLIENT_CERT: 'RESTIC_TLS_CLIENT_CERT',
+};
 const algorithms = ['AES256', 'aws:kms', 'aws:kms:dsse'] as const;
 const lookups = ['auto', 'path', 'dns'] as const;
 /** Their objects cannot be read before they were thawed, for hours, and trees are packs too. */
@@ -117,9 +125,9 @@ function oneOf<T extends string>(option: OptionName, value: string, allowed: rea
   throw invalid(option, `"${value}" is none of ${allowed.join(', ')}`);
 }
 
-function firstOf(env: Variables, names: readonly string[]): PemSource | undefined {
-  for (const from of names) {
-    const value = env[from];
+function firstOf(env: Variables, names: Readonly<Record<string, string>>): PemSource | undefined {
+  for (const [name, from] of Object.entries(names)) {
+    const value = env[name];
     if (value) return { value, from };
   }
   return undefined;

@@ -25,7 +25,8 @@ export async function readTls(authorities?: PemSource, client?: PemSource): Prom
   return { secureContext: createSecureContext({ ...(ca === undefined ? {} : { ca }), ...identity }) };
 }
 
-async function readPem({ value, from }: PemSource): Promise<string> {
+/** The text. Throws SOURCE_UNREADABLE. */
+export async function readPem({ value, from }: PemSource): Promise<string> {
   if (value.includes('-----BEGIN ')) return value;
   try {
     return await readFile(value, 'utf8');

@@ -64,6 +64,30 @@ test('credentials for a mover are the password and what the environment says of 
   });
 });
 
+test('flags for stores are variables from there on, beside those that are there', async () => {
+  const certificates = '-----BEGIN CERTIFICATE-----\nx\n-----END CERTIFICATE-----\n';
+  const file = join(await tempDir(), 'ca.pem');
+  writeFileSync(file, certificates);
+  const env = { HOLDFAST_PASSWORD: 'p', HOLDFAST_OPTIONS: 's3.region=a', RESTIC_CACERT: '/not/used' };
+  const settings = readSettings({ option: ['s3.region=b', 's3.storage-class=STANDARD_IA'], cacert: file }, env);
+  expect(settings.env).toEqual({
+    ...env,
+    HOLDFAST_OPTIONS: 's3.region=a s3.region=b s3.storage-class=STANDARD_IA',
+    HOLDFAST_CACERT: file,
+  });
+  expect(await readCredentials(settings)).toEqual({
+    HOLDFAST_PASSWORD: 'p',
+    HOLDFAST_OPTIONS: 's3.region=a s3.region=b s3.storage-class=STANDARD_IA',
+    HOLDFAST_CACERT: certificates,
+  });
+});
+
+test('a setting without a value, and certificates that fit into no variable, are refused', async () => {
+  expect(() => readSettings({ option: ['s3.region'] }, {})).toThrow(/NAME=VALUE/);
+  const env = { HOLDFAST_PASSWORD: 'p', HOLDFAST_CACERT: `-----BEGIN CERTIFICATE-----${'x'.repeat(130_000)}` };
+  await expect(readCredentials(readSettings({}, env))).rejects.toMatchObject({ code: 'USAGE' });
+});
+
 test('colours are for terminals whose user has not asked for none', () => {
   expect(wantsColour(true, {})).toBe(true);
   expect(wantsColour(false, {})).toBe(false);
