@@ -74,6 +74,12 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/tag.ts')).tagCommand,
   },
   {
+    name: 'copy',
+    summary: 'Copy backups from another repository into this one.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/copy.ts')).copyCommand,
+  },
+  {
     name: 'init',
     summary: 'Create a repository in a folder or on object storage.',
     group: 'Repository:',
@@ -107,7 +113,19 @@ export const commandList: readonly CommandEntry[] = [
     name: 'repair index',
     summary: 'Make the index list what the packs hold.',
     group: 'Repository:',
-    load: async () => (await import('./commands/repair.ts')).repairIndexCommand,
+    load: async () => (await import('./commands/repair-index.ts')).repairIndexCommand,
+  },
+  {
+    name: 'repair packs',
+    summary: 'Save what can be read of damaged packs.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/repair-packs.ts')).repairPacksCommand,
+  },
+  {
+    name: 'repair snapshots',
+    summary: 'Make whole backups of those that lack data.',
+    group: 'Repository:',
+    load: async () => (await import('./commands/repair-snapshots.ts')).repairSnapshotsCommand,
   },
   {
     name: 'key list',

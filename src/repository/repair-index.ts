@@ -32,7 +32,10 @@ export interface RepairPlan {
 export interface RepairResult {
   /** Packs that are in the index now as their headers say. */
   readonly packsRead: number;
-  /** Packs whose header cannot be read: they stay where they are, and out of the index unless it was right about them. */
+  /**
+   * Packs whose header cannot be read: they stay where they are, and what the index says of them stays too, since that
+   * is all that is known of the blobs in them (repair-packs.ts saves those).
+   */
   readonly unreadable: readonly { readonly id: string; readonly message: string }[];
   readonly indexFilesReplaced: number;
 }
@@ -112,7 +115,7 @@ export async function executeIndexRepair(
   });
   await writer.flush();
   signal?.throwIfAborted();
-  const untrue = new Set([...plan.missing, ...plan.wrong]);
+  const untrue = new Set(plan.missing);
   const replaced = await dropFromIndex(repository, plan.indexFiles, (id) => untrue.has(id) || read.has(id), {
     clock,
     isUnmarked: (id) => read.has(id),

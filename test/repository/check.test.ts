@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { chmod, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type CheckOptions, type CheckReport, checkRepository } from '../../src/repository/check.ts';
@@ -15,6 +15,7 @@ import { openStore } from '../../src/store/open-store.ts';
 import { describeWith } from '../setup/needs.ts';
 import { restic, resticResult } from '../setup/restic.ts';
 import { addObject, newS3Place } from '../setup/s3-place.ts';
+import { filesIn, flip, indexedPacks, packPath, packWith } from './damage.ts';
 import {
   cheapKdf,
   makeRepository,
@@ -34,38 +35,6 @@ async function makeFilled(made?: TestRepository, ...args: string[]): Promise<Tes
   await writeFile(join(source, 'later.txt'), 'later');
   await restic(['backup', '.', ...args], { env: test.env, cwd: source });
   return test;
-}
-
-async function onlyFiles(folder: string, type: string): Promise<string[]> {
-  const entries = await readdir(join(folder, type), { recursive: true, withFileTypes: true });
-  return entries
-    .filter((entry) => entry.isFile())
-    .map((entry) => join(entry.parentPath, entry.name))
-    .sort();
-}
-
-/** All packs by the type of their blobs. */
-async function packsOf(repository: Repository): Promise<IndexedPack[]> {
-  const packs: IndexedPack[] = [];
-  for await (const { name } of repository.store.list('index')) {
-    packs.push(...decodeIndexFile(await loadFile(repository, 'index', name)).packs);
-  }
-  return packs;
-}
-
-async function packWith(repository: Repository, type: 'data' | 'tree'): Promise<IndexedPack> {
-  return (await packsOf(repository)).find(({ blobs }) => blobs[0]!.type === type)!;
-}
-
-function packPath(folder: string, id: string): string {
-  return join(folder, 'data', id.slice(0, 2), id);
-}
-
-async function flip(path: string, at: number): Promise<void> {
-  const bytes = await readFile(path);
-  bytes[at < 0 ? bytes.length + at : at]! ^= 0x10;
-  await chmod(path, 0o600);
-  await writeFile(path, bytes);
 }
 
 function messages({ errors }: CheckReport): string {
@@ -93,7 +62,7 @@ describeWith('restic', 'a check', () => {
     expect(await checkRepository(repository, { readData: true, workers: 2 })).toEqual(
       await checkRepository(repository, readAll),
     );
-    for (const path of await onlyFiles(folder, 'data')) await flip(path, 40);
+    for (const path of filesIn(join(folder, 'data'))) await flip(path, 40);
     const damaged = await checkRepository(repository, { readData: true, workers: 2 });
     expect(damaged.errorCount).toBeGreaterThan(0);
     expect(messages(damaged).split('\n').sort()).toEqual(
@@ -153,7 +122,7 @@ describeWith('restic', 'a check', () => {
 
   test('reports a damaged tree with the path at which it was met', async () => {
     const { repository, folder } = await makeFilled();
-    for (const { id, blobs } of await packsOf(repository))
+    for (const { id, blobs } of await indexedPacks(repository))
       if (blobs[0]!.type === 'tree') await flip(packPath(folder, id), 40);
     const report = await checkRepository(repository);
     expect(report.errorCount).toBeGreaterThan(0);
@@ -162,8 +131,8 @@ describeWith('restic', 'a check', () => {
 
   test('reports damaged index and snapshot files, and goes on with the others', async () => {
     const { repository, folder } = await makeFilled();
-    const [index] = await onlyFiles(folder, 'index');
-    const [snapshot] = await onlyFiles(folder, 'snapshots');
+    const [index] = filesIn(join(folder, 'index'));
+    const [snapshot] = filesIn(join(folder, 'snapshots'));
     await flip(index!, 30);
     const kinds = (await checkRepository(repository, readAll)).errors.map(({ kind }) => kind);
     expect(kinds[0]).toBe('index');
@@ -179,11 +148,11 @@ describeWith('restic', 'a check', () => {
   test('reports a blob that a file needs and the index lacks', async () => {
     const { repository, folder } = await makeFilled();
     const { id: gone } = (await packWith(repository, 'data')).blobs[0]!;
-    const packs = (await packsOf(repository)).map((pack) => ({
+    const packs = (await indexedPacks(repository)).map((pack) => ({
       ...pack,
       blobs: pack.blobs.filter(({ id }) => id !== gone),
     }));
-    for (const path of await onlyFiles(folder, 'index')) await rm(path);
+    for (const path of filesIn(join(folder, 'index'))) await rm(path);
     await saveFile(repository, 'index', encodeIndex(packs));
     const report = await checkRepository(repository, readAll);
     expect(messages(report)).toContain(`the data blob ${gone} is not in the index, but snapshot`);
@@ -204,7 +173,7 @@ describeWith('restic', 'a check', () => {
 
   test('takes what is left over, doubled or mixed for what it is: a hint', async () => {
     const { repository, folder } = await makeFilled();
-    for (const path of await onlyFiles(folder, 'index')) {
+    for (const path of filesIn(join(folder, 'index'))) {
       const packs = decodeIndexFile(await loadFile(repository, 'index', path.slice(-64))).packs;
       await saveFile(repository, 'index', encodeIndex(packs));
     }
@@ -222,7 +191,7 @@ describeWith('restic', 'a check', () => {
   }, async () => {
     const { repository, folder, env } = await makeFilled();
     const paths: string[] = [];
-    for (const type of ['data', 'index', 'snapshots']) paths.push(...(await onlyFiles(folder, type)));
+    for (const type of ['data', 'index', 'snapshots']) paths.push(...filesIn(join(folder, type)));
     let judged = 0;
     for (const path of paths) {
       for (const damage of ['flip', 'lose'] as const) {
@@ -253,7 +222,7 @@ describeWith('s3', 'a check on object storage', () => {
     for (let pack = 0; pack < 5; pack++) await storePack(repository, 'data', [Buffer.alloc(50_000, pack)]);
     const options = { readData: true, workers: 2, env: place.env };
     expect(await checkRepository(repository, options)).toMatchObject({ errors: [], packs: 5, packsRead: 5 });
-    const [{ id }] = (await packsOf(repository)) as [IndexedPack];
+    const [{ id }] = (await indexedPacks(repository)) as [IndexedPack];
     const path = join('data', id.slice(0, 2), id);
     const bytes = await repository.store.get('data', id);
     bytes[20_000]! ^= 1;
@@ -359,7 +328,7 @@ test('whatever byte of a pack is changed, its check fails and never throws', asy
   const { repository } = await makeRepository();
   const contents = [Buffer.from('one'), Buffer.alloc(200, 2), Buffer.alloc(0)];
   await storePack(repository, 'data', contents);
-  const [pack] = await packsOf(repository);
+  const [pack] = await indexedPacks(repository);
   const bytes = await repository.store.get('data', pack!.id);
   const verify = createPackVerifier(repository.key);
   expect(verify(pack!.id, bytes, pack!.blobs)).toEqual([]);
