@@ -37,12 +37,11 @@ export interface PruneResult {
 const removalsAtOnce = 8;
 const defaultPackSizeBytes = 16 << 20;
 
-/** Throws REPOSITORY_UNSUPPORTED where nothing may be removed, or where the format is too old to be written. */
-export function requirePrunable({ config, version, url }: Repository): void {
-  const reason = config.append_only
-    ? 'it is marked append-only, so nothing may be removed'
-    : 'its format has version 1, which is only read';
-  if (config.append_only || version === 1) throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url, reason });
+/** Throws REPOSITORY_UNSUPPORTED where nothing may be removed. */
+export function requirePrunable({ config, url }: Repository): void {
+  if (!config.append_only) return;
+  const reason = 'it is marked append-only, so nothing may be removed';
+  throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url, reason });
 }
 
 /** Carries out a plan, made from this survey under the exclusive lock that the caller still holds. */

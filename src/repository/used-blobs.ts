@@ -5,6 +5,7 @@
 import { HoldfastError } from '../base/errors.ts';
 import type { BlobType } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
+import { isAboutOneFile } from './check-findings.ts';
 import type { LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
 import { TreeQueue } from './tree-queue.ts';
@@ -13,6 +14,8 @@ import { TreeQueue } from './tree-queue.ts';
 export const usedBit = 0x80;
 
 export interface UsedOptions {
+  /** Trees that cannot be read are counted and passed over, and the walk does not end for what is missing. */
+  readonly passOver?: boolean;
   readonly onTree?: (trees: number) => void;
   readonly signal?: AbortSignal;
 }
@@ -21,6 +24,8 @@ export interface UsedBlobs {
   readonly trees: number;
   /** `data <id>` or `tree <id>` of needed blobs that the index lacks; the walk ends early when they are many. */
   readonly missing: ReadonlySet<string>;
+  /** How many trees were passed over. */
+  readonly unreadable: number;
 }
 
 const packsAtOnce = 3;
@@ -34,26 +39,34 @@ export async function markUsed(
   roots: Iterable<string>,
   options: UsedOptions = {},
 ): Promise<UsedBlobs> {
-  const walk = new UsedWalk(repository, index, marks);
+  const walk = new UsedWalk(repository, index, marks, options.passOver ?? false);
   for (const root of roots) walk.meet(root);
   await walk.queue.drain(packsAtOnce, async (id) => {
     options.signal?.throwIfAborted();
-    await walk.read(id);
+    try {
+      await walk.read(id);
+    } catch (error) {
+      if (!options.passOver || !isAboutOneFile(error)) throw error;
+      walk.unreadable += 1;
+    }
     options.onTree?.(walk.trees);
   });
-  return { trees: walk.trees, missing: walk.missing };
+  return { trees: walk.trees, missing: walk.missing, unreadable: walk.unreadable };
 }
 
 class UsedWalk {
   readonly queue = new TreeQueue<string>();
   readonly missing = new Set<string>();
   trees = 0;
+  unreadable = 0;
+  readonly #passOver: boolean;
   readonly #index: LoadedIndex;
   readonly #reader: BlobReader;
   readonly #marks: Uint8Array;
   readonly #id = Buffer.allocUnsafe(32);
 
-  constructor(repository: Repository, index: LoadedIndex, marks: Uint8Array) {
+  constructor(repository: Repository, index: LoadedIndex, marks: Uint8Array, passOver: boolean) {
+    this.#passOver = passOver;
     this.#index = index;
     this.#reader = new BlobReader(repository, index);
     this.#marks = marks;
@@ -84,8 +97,8 @@ class UsedWalk {
     this.#id.write(id, 'hex');
     const entry = this.#index.blobs.find(type, this.#id);
     if (entry < 0) {
-      this.missing.add(`${type} ${id}`);
-      if (this.missing.size >= mostMissing) this.queue.end();
+      if (this.missing.size < mostMissing) this.missing.add(`${type} ${id}`);
+      else if (!this.#passOver) this.queue.end();
       return false;
     }
     if ((this.#marks[entry]! & usedBit) !== 0) return false;
