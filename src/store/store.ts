@@ -10,7 +10,7 @@ export interface StoredFile {
   /** 64 lower-case hex digits; "config" for the config. */
   readonly name: string;
   readonly sizeBytes: number;
-  /** When it was written, by the store's own clock. */
+  /** When it was written, by the store's own clock; object stores may cut it to the second, in one call and not in another. */
   readonly modifiedMs: number;
 }
 

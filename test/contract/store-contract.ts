@@ -234,7 +234,10 @@ function listing(opened: () => Store): void {
     // Object stores tell whole seconds.
     expect(file?.modifiedMs).toBeGreaterThan(fromMs - 2000);
     expect(file?.modifiedMs).toBeLessThan(Date.now() + 2000);
-    expect(await listed(store, 'index')).toEqual([file]);
+    const [same] = await listed(store, 'index');
+    expect(same).toMatchObject({ name, sizeBytes: 777 });
+    // Some servers tell the fraction of a second in a list only.
+    expect(Math.abs((same?.modifiedMs ?? 0) - (file?.modifiedMs ?? 0))).toBeLessThan(1000);
     expect(await listed(store, 'config')).toMatchObject([{ name: 'config', sizeBytes: 10 }]);
   });
 

@@ -2,10 +2,19 @@
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ensureBinary } from '../cluster/binaries.ts';
 import { freePort } from './free-port.ts';
+
+/** How a server differs from the usual one. */
+export interface S3ServerOptions {
+  /** Encrypted connections, with that certificate; the endpoint is https://localhost then. */
+  readonly tls?: { readonly certificateFile: string; readonly keyFile: string };
+  /** Buckets stand in front of that name, as in bucket.s3.localhost, as well as in the path. */
+  readonly virtualDomain?: string;
+}
 
 /** What a client needs, and where the server keeps its objects: `<dataFolder>/<bucket>/<key>`. */
 export interface S3Access {
@@ -22,7 +31,7 @@ export interface S3Server extends S3Access {
 }
 
 /** Starts one; it is up when this returns. Builds the program where no cache has it. */
-export async function startS3Server(): Promise<S3Server> {
+export async function startS3Server({ tls, virtualDomain }: S3ServerOptions = {}): Promise<S3Server> {
   const program = await ensureBinary('versitygw');
   // The data folder needs extended attributes, which a tmpfs has only on newer kernels.
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-s3-'));
@@ -34,10 +43,16 @@ export async function startS3Server(): Promise<S3Server> {
     const address = `127.0.0.1:${port}`;
     // Without --iam-dir an unknown key is answered with 404, without --keep-alive every answer closes its connection.
     const flags = ['--port', address, '--region', access.region, '--quiet', '--keep-alive', '--iam-dir', folders.iam];
-    const child = spawn(program, [...flags, 'posix', '--versioning-dir', folders.versions, folders.data], {
-      env: { ROOT_ACCESS_KEY: access.accessKeyId, ROOT_SECRET_KEY: access.secretAccessKey },
-      stdio: ['ignore', 'ignore', 'pipe'],
-    });
+    const tlsFlags = tls ? ['--cert', tls.certificateFile, '--key', tls.keyFile] : [];
+    const domainFlags = virtualDomain === undefined ? [] : ['--virtual-domain', `${virtualDomain}:${port}`];
+    const child = spawn(
+      program,
+      [...flags, ...tlsFlags, ...domainFlags, 'posix', '--versioning-dir', folders.versions, folders.data],
+      {
+        env: { ROOT_ACCESS_KEY: access.accessKeyId, ROOT_SECRET_KEY: access.secretAccessKey },
+        stdio: ['ignore', 'ignore', 'pipe'],
+      },
+    );
     const output: string[] = [];
     child.stderr.on('data', (chunk: Buffer) => output.push(chunk.toString()));
     const endOnExit = () => child.kill('SIGKILL');
@@ -47,8 +62,8 @@ export async function startS3Server(): Promise<S3Server> {
       await end(child);
       await rm(folder, { recursive: true, force: true });
     };
-    const endpoint = `http://${address}`;
-    if (await answers(endpoint, child)) return { endpoint, ...access, dataFolder: folders.data, stop };
+    const endpoint = tls ? `https://localhost:${port}` : `http://${address}`;
+    if (await isUp(port, child)) return { endpoint, ...access, dataFolder: folders.data, stop };
     await end(child);
     process.removeListener('exit', endOnExit);
     if (attempt === 3) {
@@ -58,21 +73,26 @@ export async function startS3Server(): Promise<S3Server> {
   }
 }
 
-/** False when the program ended, or said nothing for 15 s. */
-async function answers(endpoint: string, child: ChildProcess): Promise<boolean> {
+/** Waits for a port of this machine; false when the program ended, or did not listen for 15 s. */
+export async function isUp(port: number, child: ChildProcess): Promise<boolean> {
   const untilMs = Date.now() + 15_000;
   while (Date.now() < untilMs && child.exitCode === null && child.signalCode === null) {
-    const response = await fetch(endpoint).catch(() => undefined);
-    if (response) {
-      await response.arrayBuffer();
-      return true;
-    }
+    if (await listens(port)) return true;
     await new Promise((resolve) => setTimeout(resolve, 30));
   }
   return false;
 }
 
-async function end(child: ChildProcess): Promise<void> {
+function listens(port: number): Promise<boolean> {
+  return new Promise((resolve) => {
+    const socket = connect(port, '127.0.0.1');
+    socket.once('connect', () => resolve(true));
+    socket.once('error', () => resolve(false));
+    socket.once('connect', () => socket.destroy());
+  });
+}
+
+export async function end(child: ChildProcess): Promise<void> {
   if (child.exitCode !== null || child.signalCode !== null) return;
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
