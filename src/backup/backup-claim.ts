@@ -191,7 +191,7 @@ class Run {
 
   #work({ recipe }: CollectedRecipe, timeMs: number): BackupJob {
     const { source, clusterUid, host, method } = this.#plan;
-    const { namespace, claim, policy, run, repository } = this.#options;
+    const { namespace, claim, policy, run, repository, layout } = this.#options;
     const facts = { 'cluster-uid': clusterUid, namespace, claim, uid: source.claim.metadata.uid, policy, run, method };
     const known = Object.entries(facts).filter(([, value]) => value !== undefined);
     return {
@@ -206,6 +206,7 @@ class Run {
       folders: [namespace, claim],
       recipe,
       recipeFileName,
+      ...(layout === undefined ? {} : { layout }),
       clusterUid,
     };
   }

@@ -2,6 +2,7 @@
  * What a backup of one claim will do, found out by reading alone: every refusal comes before anything is made.
  */
 import { HoldfastError } from '../base/errors.ts';
+import type { LayoutChoice } from '../base/layouts.ts';
 import { parseQuantity } from '../base/quantity.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { readClusterUid } from '../cluster/connect.ts';
@@ -23,6 +24,8 @@ export interface ClaimBackupOptions extends MoverSettings {
   /** Where the namespace kube-system may not be read. */
   readonly clusterUid?: string | undefined;
   readonly policy?: string | undefined;
+  /** In whose shape the backup is made; default auto. */
+  readonly layout?: LayoutChoice | undefined;
   /** The same for all claims of one run. A label value; default made from the time. */
   readonly run: string;
 }

@@ -136,6 +136,7 @@ async function backUpOne(
       clusterName: o.clusterName,
       clusterUid: o.clusterUid,
       policy: name,
+      layout: o.policy.spec.layout,
       run: o.run,
       finder: backupFinder(repository),
       onEvent: o.onEvent,

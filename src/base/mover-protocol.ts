@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { HoldfastError } from './errors.ts';
+import { layoutChoices } from './layouts.ts';
 
 const backupJobSchema = z.object({
   version: z.literal(1),
@@ -23,6 +24,8 @@ const backupJobSchema = z.object({
   /** The recipe as JSON; the mover adds what is in use on the file system. */
   recipe: z.record(z.string(), z.unknown()),
   recipeFileName: z.string(),
+  /** In whose shape; default auto. Where not in Holdfast's own, host, paths and folders are that shape's. */
+  layout: z.enum(layoutChoices).optional(),
   parentId: z.string().nullable().optional(),
   /** Last part of the host name in the lock: `<pod>.<pod uid>.<this>`. */
   clusterUid: z.string(),

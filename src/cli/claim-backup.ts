@@ -27,6 +27,7 @@ export async function backUpClaims(
     snapshotClass: options.snapshotClass,
     clusterName: options.clusterName,
     clusterUid: options.clusterUid,
+    layout: options.layout,
     keepOnFailure: options.keepOnFailure,
     run: newRunId(Date.now(), randomPart),
     signal: context.signal,

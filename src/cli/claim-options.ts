@@ -2,6 +2,7 @@
  * The options of commands that work on claims. They stand apart from the work, so that `--dir` loads nothing of a cluster.
  */
 import { HoldfastError } from '../base/errors.ts';
+import { type LayoutChoice, layoutChoices } from '../base/layouts.ts';
 import { parseSize } from '../base/units.ts';
 import { flag, type OptionValues, parsed, text, texts } from './command.ts';
 
@@ -28,6 +29,11 @@ export const claimBackupOptions = {
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
   clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
+  layout: parsed(
+    '--layout <layout>',
+    `shape of the backups: ${layoutChoices.join(', ')} (default: auto, as the claim's newest backup)`,
+    parseLayout,
+  ),
   keepOnFailure: flag('--keep-on-failure', 'leave snapshot, temporary claim and Job of a failed run for a look'),
   ...moverOptions,
 };
@@ -55,6 +61,12 @@ export function parseZoneMap(given: readonly string[]): Readonly<Record<string, 
   if (wrong)
     throw new HoldfastError('USAGE', { problem: `"${wrong.join('=')}" is no pair of zones: expected OLD=NEW` });
   return Object.fromEntries(pairs);
+}
+
+function parseLayout(given: string): LayoutChoice {
+  const layout = layoutChoices.find((choice) => choice === given);
+  if (layout === undefined) throw new Error(`expected one of ${layoutChoices.join(', ')}`);
+  return layout;
 }
 
 /** `shop/data` → namespace and name. */

@@ -1,7 +1,8 @@
 /**
  * A backup as scripts and people see it: the fields of `list --json`, and the cells of the tables.
  */
-import type { StoredSnapshot } from '../repository/format/snapshot.ts';
+import type { Layout } from '../base/layouts.ts';
+import { claimOf, isOwnTag, type NamedSnapshot } from '../repository/claim-layout.ts';
 
 /** An element of `holdfast list --json`. Fields without a value are left out. */
 export interface BackupEntry {
@@ -15,6 +16,8 @@ export interface BackupEntry {
   /** Where a claim of a cluster was backed up. */
   readonly namespace?: string;
   readonly claim?: string;
+  /** In which program's way, where not in Holdfast's own. */
+  readonly layout?: Exclude<Layout, 'holdfast'>;
   /** `incomplete` where files could not be read. */
   readonly state?: string;
   readonly parent?: string;
@@ -28,8 +31,9 @@ export interface BackupEntry {
   readonly storedBytes?: number;
 }
 
-export function describeBackup(snapshot: StoredSnapshot): BackupEntry {
+export function describeBackup(snapshot: NamedSnapshot): BackupEntry {
   const { id, time, hostname = '', paths, tags = [], tree, summary } = snapshot;
+  const { namespace, claim, layout } = claimOf(snapshot) ?? {};
   return {
     id,
     time,
@@ -39,8 +43,9 @@ export function describeBackup(snapshot: StoredSnapshot): BackupEntry {
     tree,
     ...present({
       username: snapshot.username,
-      namespace: tagValue(tags, 'namespace'),
-      claim: tagValue(tags, 'claim'),
+      namespace,
+      claim,
+      layout: layout === 'holdfast' ? undefined : layout,
       state: tagValue(tags, 'state'),
       parent: snapshot.parent,
       program: snapshot.program_version,
@@ -61,11 +66,8 @@ export function isIncomplete({ state }: BackupEntry): boolean {
   return state === 'incomplete';
 }
 
-/** Tags that the table shows elsewhere, or that only programs need. */
-const ownTags = /^(cluster-uid|namespace|claim|uid|policy|run|method|state)=/;
-
 export function shownTags({ tags, state }: BackupEntry): string[] {
-  return [...(state === 'incomplete' ? ['incomplete'] : []), ...tags.filter((tag) => !ownTags.test(tag))];
+  return [...(state === 'incomplete' ? ['incomplete'] : []), ...tags.filter((tag) => !isOwnTag(tag))];
 }
 
 /** The value of a tag `name=value`. */

@@ -66,6 +66,8 @@ const policySchema = z.strictObject({
     repository: z.strictObject({ name }),
     retention: retentionSchema.optional(),
     snapshots: z.strictObject({ class: name.optional() }).optional(),
+    /** In whose shape backups are made. Not VolSync's: it has a repository for each claim. */
+    layout: z.enum(['auto', 'holdfast', 'k8up', 'velero']).optional(),
   }),
 });
 

@@ -3,7 +3,7 @@ import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { applyRetention, isEmptyPolicy, type RetentionItem, type RetentionPolicy } from '../policy/retention.ts';
 import { applyFloor, type RetentionFloor } from '../policy/retention-floor.ts';
-import type { StoredSnapshot } from './format/snapshot.ts';
+import { encodeSnapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime, parseTimeOffset } from './format/time.ts';
 import type { Repository } from './repository.ts';
 import { isLedger, matchesFilter, type SnapshotFilter, timeOf } from './snapshots.ts';
@@ -109,8 +109,10 @@ export function forgetJson(plan: ForgetPlan): unknown[] {
   }));
 }
 
-function snapshotJson({ id, other, ...snapshot }: StoredSnapshot): unknown {
-  return { ...snapshot, ...other, id, short_id: id.slice(0, 8) };
+/** As it is stored, then its id. */
+function snapshotJson(snapshot: StoredSnapshot): unknown {
+  const stored: Record<string, unknown> = JSON.parse(encodeSnapshot(snapshot).toString());
+  return { ...stored, id: snapshot.id, short_id: snapshot.id.slice(0, 8) };
 }
 
 function planGroup(group: Group, policy: RetentionPolicy, options: ForgetOptions): ForgetGroup {

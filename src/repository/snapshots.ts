@@ -2,6 +2,7 @@
 import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { hasAllTags } from '../policy/retention.ts';
+import { claimOf, completeClaims, ledgerPath, type NamedSnapshot, tagOf } from './claim-layout.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime } from './format/time.ts';
 import { loadFile, type Repository, saveFile } from './repository.ts';
@@ -14,7 +15,7 @@ export interface SnapshotFilter {
   readonly tags?: readonly (readonly string[])[];
   /** All of these paths. */
   readonly paths?: readonly string[];
-  /** Any of these namespaces, and any of these claims, by the tags `namespace=` and `claim=`. */
+  /** Any of these namespaces, and any of these claims, whichever program made the backups. */
   readonly namespaces?: readonly string[];
   readonly claims?: readonly string[];
 }
@@ -25,8 +26,6 @@ export interface ListOptions {
 }
 
 const loadsAtOnce = 16;
-/** Snapshots below this path are records of Holdfast's own. */
-const ledgerPath = '/.holdfast/';
 const shortIdLength = 8;
 
 /** Whether a snapshot is a ledger entry: never `latest`, not a backup. */
@@ -50,13 +49,13 @@ export async function listSnapshots(repository: Repository, options: ListOptions
   return found.filter((snapshot) => snapshot !== undefined).sort(byTime);
 }
 
-/** The backups of a repository that pass the filter: all snapshots but ledger entries, oldest first. */
+/** The backups of a repository that pass the filter: all snapshots but ledger entries, oldest first, by their claims. */
 export async function listBackups(
   repository: Repository,
   filter: SnapshotFilter = {},
   options: ListOptions = {},
-): Promise<StoredSnapshot[]> {
-  const snapshots = await listSnapshots(repository, options);
+): Promise<NamedSnapshot[]> {
+  const snapshots = completeClaims(await listSnapshots(repository, options));
   return snapshots.filter((snapshot) => !isLedger(snapshot) && matchesFilter(snapshot, filter));
 }
 
@@ -78,7 +77,7 @@ export async function findSnapshot(
   repository: Repository,
   name: string,
   filter: SnapshotFilter = {},
-): Promise<StoredSnapshot> {
+): Promise<NamedSnapshot> {
   const meaning = parseSnapshotName(name);
   const found =
     meaning?.kind === 'newest'
@@ -90,20 +89,27 @@ export async function findSnapshot(
 
 /** `backups` are in the order of their times. */
 function newestOf(
-  backups: readonly StoredSnapshot[],
+  backups: readonly NamedSnapshot[],
   { claim, back, beforeNs }: Extract<SnapshotName, { kind: 'newest' }>,
   name: string,
-): StoredSnapshot | undefined {
+): NamedSnapshot | undefined {
   const filter = claim === undefined ? {} : { namespaces: [claim.namespace], claims: [claim.name] };
   const matching = backups.filter(
     (backup) => matchesFilter(backup, filter) && (beforeNs === undefined || timeOf(backup) < beforeNs),
   );
   // Clusters that share a repository may have claims of the same name.
-  const clusters = new Set(claim === undefined ? [] : matching.map((backup) => tagOf(backup, 'cluster-uid') ?? 'none'));
+  const clusters = new Set(claim === undefined ? [] : matching.flatMap(clusterOf));
   if (clusters.size > 1) {
     throw new HoldfastError('BACKUP_OF_SEVERAL_CLUSTERS', { name, clusters: [...clusters].sort().join(', ') });
   }
   return matching.at(-1 - back);
+}
+
+/** Other programs do not say which cluster a backup is of. */
+function clusterOf(backup: NamedSnapshot): string[] {
+  const uid = tagOf(backup, 'cluster-uid');
+  if (uid !== undefined) return [uid];
+  return claimOf(backup)?.layout === 'holdfast' ? ['none'] : [];
 }
 
 async function findById(repository: Repository, prefix: string, name: string): Promise<StoredSnapshot | undefined> {
@@ -116,20 +122,16 @@ async function findById(repository: Repository, prefix: string, name: string): P
   return id === undefined ? undefined : loadSnapshot(repository, id);
 }
 
-export function matchesFilter(snapshot: Snapshot, filter: SnapshotFilter): boolean {
+export function matchesFilter(snapshot: NamedSnapshot, filter: SnapshotFilter): boolean {
   const { hosts = [], tags = [], paths = [], namespaces = [], claims = [] } = filter;
+  const byClaim = namespaces.length > 0 || claims.length > 0 ? claimOf(snapshot) : undefined;
   return (
     (hosts.length === 0 || hosts.includes(snapshot.hostname ?? '')) &&
     (tags.length === 0 || tags.some((wanted) => hasAllTags(snapshot.tags ?? [], wanted))) &&
     paths.every((path) => snapshot.paths.includes(path)) &&
-    (namespaces.length === 0 || namespaces.includes(tagOf(snapshot, 'namespace') ?? '')) &&
-    (claims.length === 0 || claims.includes(tagOf(snapshot, 'claim') ?? ''))
+    (namespaces.length === 0 || namespaces.includes(byClaim?.namespace ?? '')) &&
+    (claims.length === 0 || claims.includes(byClaim?.claim ?? ''))
   );
-}
-
-/** The value of the tag `name=value`. */
-export function tagOf({ tags = [] }: Snapshot, name: string): string | undefined {
-  return tags.find((tag) => tag.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
 /** When a snapshot was taken, in nanoseconds since 1970. */

@@ -5,10 +5,9 @@
 import { HoldfastError } from '../base/errors.ts';
 import type { BlobType } from './blob-index.ts';
 import type { BlobReader } from './blob-reader.ts';
-import type { StoredSnapshot } from './format/snapshot.ts';
+import { claimOf, type NamedSnapshot, tagOf } from './claim-layout.ts';
 import type { TreeNode } from './format/tree.ts';
 import type { LoadedIndex } from './load-index.ts';
-import { tagOf } from './snapshots.ts';
 import { loadSoundTree } from './walk-tree.ts';
 
 export interface BlobTotals {
@@ -61,7 +60,7 @@ export interface StatsOptions {
 export async function computeStats(
   reader: BlobReader,
   index: LoadedIndex,
-  snapshots: readonly StoredSnapshot[],
+  snapshots: readonly NamedSnapshot[],
   options: StatsOptions = {},
 ): Promise<RepositoryStats> {
   const counter = new StatsCounter(reader, index, options);
@@ -115,7 +114,7 @@ class StatsCounter {
     this.#group += 1;
   }
 
-  async count({ id, time, tree }: StoredSnapshot): Promise<BackupStats> {
+  async count({ id, time, tree }: NamedSnapshot): Promise<BackupStats> {
     this.#added = noTotals();
     this.#inodes = new Set();
     const { entries, bytes } = await this.#visit(tree, 0);
@@ -173,8 +172,8 @@ class StatsCounter {
 }
 
 /** By claim, or by host and paths, in the order of their first backups. */
-function groupSnapshots(snapshots: readonly StoredSnapshot[]): Iterable<readonly StoredSnapshot[]> {
-  const groups = new Map<string, StoredSnapshot[]>();
+function groupSnapshots(snapshots: readonly NamedSnapshot[]): Iterable<readonly NamedSnapshot[]> {
+  const groups = new Map<string, NamedSnapshot[]>();
   for (const snapshot of snapshots) {
     const { namespace, claim, clusterUid, host, paths } = describeGroup([snapshot]);
     const key = claim === undefined ? [host, [...paths].sort()] : [namespace, claim, clusterUid];
@@ -188,14 +187,15 @@ function groupSnapshots(snapshots: readonly StoredSnapshot[]): Iterable<readonly
 
 /** As its newest member says. */
 function describeGroup(
-  members: readonly StoredSnapshot[],
+  members: readonly NamedSnapshot[],
 ): Pick<GroupStats, 'namespace' | 'claim' | 'host' | 'paths' | 'clusterUid'> {
   const newest = members.at(-1);
   if (!newest) return { host: '', paths: [] };
   const { hostname: host = '', paths } = newest;
-  const [namespace, claim] = [tagOf(newest, 'namespace'), tagOf(newest, 'claim')];
+  const { namespace, claim, layout } = claimOf(newest) ?? {};
   if (namespace === undefined || claim === undefined) return { host, paths };
-  const clusterUid = tagOf(newest, 'cluster-uid');
+  // Backups that another program began know of no cluster, and go on as one group.
+  const clusterUid = layout === 'holdfast' ? tagOf(newest, 'cluster-uid') : undefined;
   return { namespace, claim, ...(clusterUid === undefined ? {} : { clusterUid }), host, paths };
 }
 

@@ -25,6 +25,8 @@ export interface BackupFacts {
   /** Null when its maker did not write them down. */
   readonly files: number | null;
   readonly bytes: number | null;
+  /** Where the content of the volume lies in it. */
+  readonly contentFolder: string;
 }
 
 export interface NodeFacts {

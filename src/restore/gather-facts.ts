@@ -4,6 +4,7 @@ import { conditionOf, type KubeObject, listAt, textAt, valueAt } from '../cluste
 import { ATTRIBUTES_CLASS, CLAIM, CSI_NODE, NAMESPACE, NODE, STORAGE_CLASS } from '../cluster/resources.ts';
 import { storageClassSchema } from '../manifest/kube-shapes.ts';
 import type { Recipe } from '../manifest/recipe.ts';
+import { contentFolderOf } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type { BackupFacts, ClusterFacts, ExistingClaim, NodeFacts, RestoreWishes } from './facts.ts';
 import { backupMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
@@ -53,6 +54,7 @@ export function backupFactsOf(snapshot: StoredSnapshot): BackupFacts {
     complete: !(snapshot.tags ?? []).includes('state=incomplete'),
     files: snapshot.summary?.total_files_processed ?? null,
     bytes: snapshot.summary?.total_bytes_processed ?? null,
+    contentFolder: contentFolderOf(snapshot),
   };
 }
 

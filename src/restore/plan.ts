@@ -147,7 +147,7 @@ function assemble(request: RestoreRequest, recipe: Recipe, parts: Parts): Restor
   return {
     restoreId,
     backup,
-    subfolder: `/${recipe.claim.metadata.namespace ?? 'default'}/${recipe.claim.metadata.name}/volume`,
+    subfolder: backup.contentFolder,
     target,
     createsNamespace: facts.namespace === 'missing',
     resumes: facts.unfinished !== null || facts.target !== null,

@@ -30,6 +30,19 @@ export async function storeSource(walk: FolderWalk, reader: BlobReader, source: 
   return place ? storePlace(walk, place, path, tree, timeNs) : tree;
 }
 
+/** Stores files that stand on no disk as a folder; the id of its tree. */
+export async function storeFiles(walk: FolderWalk, files: Place['files'], timeNs: bigint): Promise<string> {
+  return walk.storeTree(inOrder(await fileNodes(walk, files, timeNs)));
+}
+
+async function fileNodes(walk: FolderWalk, files: Place['files'], timeNs: bigint): Promise<NamedNode[]> {
+  const nodes: NamedNode[] = [];
+  for (const { name, content } of files) {
+    nodes.push(fileNode(name, content.length, await walk.storeBlob('data', content), timeNs));
+  }
+  return nodes;
+}
+
 async function storePlace(
   walk: FolderWalk,
   place: Place,
@@ -39,14 +52,22 @@ async function storePlace(
 ): Promise<string> {
   const attributes = readAttributes(path, Buffer.from(place.name), statSync(path, { bigint: true }));
   if (!attributes) throw new TypeError('a folder cannot be a socket');
-  const nodes: NamedNode[] = [
+  const nodes = [
     { name: place.name, json: encodeNode({ ...attributes, content: null, subtree: content }) },
+    ...(await fileNodes(walk, place.files, timeNs)),
   ];
-  for (const { name, content: bytes } of place.files) {
-    nodes.push(fileNode(name, bytes.length, await walk.storeBlob('data', bytes), timeNs));
-  }
-  let tree = await walk.storeTree(inOrder(nodes));
-  for (const name of place.dirs.toReversed()) tree = await walk.storeTree(inOrder([dirNode(name, tree, timeNs)]));
+  return storeAbove(walk, place.dirs, await walk.storeTree(inOrder(nodes)), timeNs);
+}
+
+/** Stores the folders above a tree, the outermost first in `dirs`; the id of the root tree. */
+export async function storeAbove(
+  walk: FolderWalk,
+  dirs: readonly string[],
+  content: string,
+  timeNs: bigint,
+): Promise<string> {
+  let tree = content;
+  for (const name of dirs.toReversed()) tree = await walk.storeTree(inOrder([dirNode(name, tree, timeNs)]));
   return tree;
 }
 
@@ -63,7 +84,7 @@ function inOrder(nodes: readonly NamedNode[]): Buffer[] {
 const directoryBit = 2 ** 31;
 
 /** What entries that stand on no disk look like: root's, with the time of the backup. */
-function madeUp(name: string, timeNs: bigint) {
+export function madeUp(name: string, timeNs: bigint) {
   return {
     name: Buffer.from(name),
     mtimeNs: timeNs,

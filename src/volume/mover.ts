@@ -13,11 +13,15 @@ import {
   parseMoverJob,
   type RestoreJob,
 } from '../base/mover-protocol.ts';
+import { tagOf } from '../repository/claim-layout.ts';
 import { acquireLock, type Lock } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { loadSnapshot } from '../repository/snapshots.ts';
 import { openStore } from '../store/open-store.ts';
+import { tellRetries } from '../store/retrying-store.ts';
 import { backupFolder } from './backup.ts';
+import { recordRecipe } from './claim-record.ts';
+import { type ClaimHistory, shapeOf } from './continue-claim.ts';
 import { emptyFolder } from './empty-folder.ts';
 import { restoreFolder } from './restore.ts';
 
@@ -35,6 +39,8 @@ export interface MoverSurroundings {
 
 /** For somebody who removes packs to finish. */
 const LOCK_WAIT_MS = 10 * 60_000;
+/** The network of a pod may come up after the pod. */
+const FIRST_PATIENCE_MS = 60_000;
 /** Every 5 s a line of progress. */
 const PROGRESS_MS = 5_000;
 
@@ -60,7 +66,12 @@ async function moveOrExplain(kind: MoverJob['kind'], surroundings: MoverSurround
 }
 
 async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundings): Promise<MoverAnswer> {
-  const store = await openStore(job.repository, { env });
+  const store = await openStore(job.repository, {
+    env,
+    signal,
+    firstPatienceMs: FIRST_PATIENCE_MS,
+    onRetry: tellRetries((reason, pauseMs) => log.warn('trying again', { reason, pauseMs })),
+  });
   try {
     const repository = await openRepository(store, passwordOf(env));
     const lock = await acquireLock(repository, {
@@ -75,7 +86,7 @@ async function moveWithLock(job: MoverJob, { env, log, signal }: MoverSurroundin
       log.info('repository open', { repository: job.repository, kind: job.kind });
       return job.kind === 'backup'
         ? await backUp(repository, job, { log, signal: either, lock })
-        : await restore(repository, job, log, either);
+        : await restore(repository, job, { env, log, signal: either });
     } catch (error) {
       throw lock.signal.aborted ? lock.signal.reason : error;
     } finally {
@@ -93,29 +104,45 @@ interface Work {
 }
 
 async function backUp(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
-  const recipe = await encodeWithUsage(job);
+  const recipe = { name: job.recipeFileName, content: await encodeWithUsage(job) };
+  const history = historyOf(job);
+  const shape = await shapeOf(repository, history);
+  if (shape) log.info('goes on with the backups of another program', { layout: shape.layout, paths: shape.paths });
+  const common = { timeMs: job.timeMs, signal, confirmLock: () => lock.confirm() };
   const summary = await backupFolder(repository, {
     source: job.source,
     host: job.host,
     paths: job.paths,
-    tags: job.tags,
-    timeMs: job.timeMs,
-    place: { dirs: job.folders, name: 'volume', files: [{ name: job.recipeFileName, content: recipe }] },
     tagComplete: true,
+    ...(shape ?? { place: { dirs: job.folders, name: 'volume', files: [recipe] } }),
+    tags: [...job.tags, ...(shape?.tags ?? [])],
     ...(job.parentId === undefined ? {} : { parentId: job.parentId }),
     onProgress: progressLog(log),
-    signal,
-    confirmLock: () => lock.confirm(),
+    ...common,
   });
+  if (shape) {
+    const record = { ...history, backupId: summary.backupId, fileName: recipe.name, content: recipe.content };
+    await recordRecipe(repository, record, { host: job.host, ...common });
+  }
   return answerOf('backup', summary, { backupId: summary.backupId });
 }
 
-async function restore(repository: Repository, job: RestoreJob, log: Log, signal: AbortSignal): Promise<MoverAnswer> {
+function historyOf({ folders, tags, clusterUid, layout = 'auto' }: BackupJob): ClaimHistory {
+  const [namespace = '', claim = ''] = folders;
+  return { namespace, claim, uid: tagOf({ tags }, 'uid'), clusterUid, layout };
+}
+
+async function restore(
+  repository: Repository,
+  job: RestoreJob,
+  { env, log, signal }: Pick<MoverSurroundings, 'env' | 'log' | 'signal'>,
+): Promise<MoverAnswer> {
   if (job.startOver === true) await emptyFolder(job.target);
   const summary = await restoreFolder(repository, {
     snapshot: await loadSnapshot(repository, job.backupId),
     subfolder: job.subfolder,
     target: job.target,
+    env,
     // The volume is unmounted next, and an error of a late write would be lost there.
     durable: true,
     onProgress: progressLog(log),

@@ -7,7 +7,13 @@ import { change, rawClaim, rawClass, rawVolume } from '../manifest/raw-objects.t
 
 export const zoneKey = 'topology.kubernetes.io/zone';
 
-export const backup: BackupFacts = { id: 'ab'.repeat(32), complete: true, files: 10, bytes: 50 * 2 ** 20 };
+export const backup: BackupFacts = {
+  id: 'ab'.repeat(32),
+  complete: true,
+  files: 10,
+  bytes: 50 * 2 ** 20,
+  contentFolder: '/shop/data-db-0/volume',
+};
 
 export function recipeOf(changes: { claim?: object; volume?: object; storageClass?: object } = {}): Recipe {
   return captureRecipe({

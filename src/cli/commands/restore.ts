@@ -1,6 +1,9 @@
 import { resolve } from 'node:path';
 import { HoldfastError } from '../../base/errors.ts';
 import { formatDuration, formatSize } from '../../base/units.ts';
+import { contentFolderOf, tagOf } from '../../repository/claim-layout.ts';
+import type { StoredSnapshot } from '../../repository/format/snapshot.ts';
+import { parseSnapshotName } from '../../repository/snapshot-name.ts';
 import type { SnapshotFilter } from '../../repository/snapshots.ts';
 import { type RestoreProgress, type RestoreSummary, restoreFolder } from '../../volume/restore.ts';
 import { backupArgumentHelp, chooseBackup } from '../choose-backup.ts';
@@ -76,7 +79,7 @@ async function restoreIntoFolder(request: FolderRequest, context: CommandContext
     if (isIncomplete(entry)) output.note('This backup is incomplete: some files could not be read when it was made.');
     const restored = await restoreFolder(repository, {
       snapshot,
-      subfolder: dataFolderOf(entry),
+      subfolder: dataFolderOf(request.name, snapshot),
       target,
       overwrite,
       env: settings.env,
@@ -91,9 +94,14 @@ async function restoreIntoFolder(request: FolderRequest, context: CommandContext
   }
 }
 
-/** A claim's files lie beside its recipe; into a folder go only the files. */
-function dataFolderOf({ namespace, claim }: BackupEntry): string {
-  return namespace === undefined || claim === undefined ? '' : `/${namespace}/${claim}/volume`;
+/**
+ * Of a claim only the files go into the folder, not what is around them. A backup that only looks like one of K8up's is
+ * restored whole, as restic does, unless it was asked for by the name of a claim.
+ */
+function dataFolderOf(name: string, snapshot: StoredSnapshot): string {
+  const meaning = parseSnapshotName(name);
+  const isClaim = tagOf(snapshot, 'claim') !== undefined || (meaning?.kind === 'newest' && meaning.claim !== undefined);
+  return isClaim ? contentFolderOf(snapshot) : '';
 }
 
 function progressLine({ files, bytes, errors }: RestoreProgress, { sizeBytes = 0 }: BackupEntry): string {
