@@ -243,7 +243,7 @@ describeWith('restic', 'a prune is careful', () => {
     await judge(made, backups);
   });
 
-  test('with a repository that is marked append-only, or has an old format', async () => {
+  test('with a repository that is marked append-only', async () => {
     const made = await makeRepository();
     await rm(join(made.folder, 'config'));
     const config = encodeConfig({ ...made.repository.config, append_only: true });
@@ -251,8 +251,6 @@ describeWith('restic', 'a prune is careful', () => {
     const marked = await openRepository(openFolderStore(made.folder), password);
     expect(() => requirePrunable(marked)).toThrow(/append-only/);
     await expect(prune(marked)).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
-    const { repository } = await makeResticRepository(1);
-    await expect(prune(repository)).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
   });
 
   test("leaves rustic's marked packs and their marks alone", async () => {
