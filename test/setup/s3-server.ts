@@ -1,10 +1,11 @@
 /** A real S3 server (versitygw, posix backend) on a loopback port, its objects plain files in a folder of its own. */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdir, mkdtemp, rm } from 'node:fs/promises';
 import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { promisify } from 'node:util';
 import { ensureBinary } from '../cluster/binaries.ts';
 import { freePort } from './free-port.ts';
 
@@ -97,4 +98,18 @@ export async function end(child: ChildProcess): Promise<void> {
   const exited = once(child, 'exit');
   child.kill('SIGKILL');
   await exited;
+}
+
+/** A user who may do everything, beside the one that the server was started with; the program is that of startS3Server. */
+export async function addUser(access: S3Access, accessKeyId: string, secretAccessKey: string): Promise<void> {
+  await admin(access, ['create-user', '--access', accessKeyId, '--secret', secretAccessKey, '--role', 'admin']);
+}
+
+export async function removeUser(access: S3Access, accessKeyId: string): Promise<void> {
+  await admin(access, ['delete-user', '--access', accessKeyId]);
+}
+
+async function admin({ accessKeyId, secretAccessKey, endpoint }: S3Access, command: string[]): Promise<void> {
+  const who = ['--access', accessKeyId, '--secret', secretAccessKey, '--endpoint-url', endpoint];
+  await promisify(execFile)(await ensureBinary('versitygw'), ['admin', ...who, ...command]);
 }

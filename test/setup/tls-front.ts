@@ -16,15 +16,32 @@ export interface TlsFront {
   stop(): Promise<void>;
 }
 
-export async function startTlsFront(target: string, folder: string): Promise<TlsFront> {
+export interface Certificate {
+  readonly keyFile: string;
+  readonly certificateFile: string;
+  /** PEM. */
+  readonly key: string;
+  /** PEM. */
+  readonly certificate: string;
+}
+
+/** A certificate that signs itself, for those names. */
+export async function newCertificate(folder: string, names: readonly string[]): Promise<Certificate> {
   const [keyFile, certificateFile] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  const names = 'subjectAltName=DNS:localhost';
+  const alternatives = `subjectAltName=${names.map((name) => `DNS:${name}`).join(',')}`;
   const makeKey = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  const makeNames = ['-subj', '/CN=localhost', '-addext', names];
+  const makeNames = ['-subj', `/CN=${names[0] ?? 'localhost'}`, '-addext', alternatives];
   await run('openssl', ['req', ...makeKey, ...makeNames, '-keyout', keyFile, '-out', certificateFile]);
   const [key, certificate] = await Promise.all([readFile(keyFile, 'utf8'), readFile(certificateFile, 'utf8')]);
+  return { keyFile, certificateFile, key, certificate };
+}
+
+/** With `clients`, the PEM of a certificate, only those who show that one are let in. */
+export async function startTlsFront(target: string, folder: string, clients?: string): Promise<TlsFront> {
+  const { key, certificate } = await newCertificate(folder, ['localhost']);
   const { hostname, port } = new URL(target);
-  const server = createServer({ key, cert: certificate }, (client) => {
+  const guard = clients === undefined ? {} : { ca: clients, requestCert: true, rejectUnauthorized: true };
+  const server = createServer({ key, cert: certificate, ...guard }, (client) => {
     const upstream = connect(Number(port), hostname);
     client.pipe(upstream).pipe(client);
     for (const socket of [client, upstream]) {

@@ -1,7 +1,5 @@
-import { execFile } from 'node:child_process';
-import { readFile, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
-import { promisify } from 'node:util';
 import { describe, expect, test } from 'vitest';
 import { addressOf, regionOf } from '../../src/store/s3-address.ts';
 import { readS3Settings } from '../../src/store/s3-settings.ts';
@@ -9,6 +7,7 @@ import { uploadHeaders } from '../../src/store/s3-upload.ts';
 import { readTls } from '../../src/store/tls-files.ts';
 import { testWith } from '../setup/needs.ts';
 import { tempDir } from '../setup/temp-dir.ts';
+import { newCertificate } from '../setup/tls-front.ts';
 
 const settingsOf = (options: string) => readS3Settings({ HOLDFAST_OPTIONS: options });
 
@@ -115,7 +114,7 @@ describe('a server', () => {
 
 describe('certificates', () => {
   testWith('openssl', 'are read from a file or the variable itself, alone or with a key', async () => {
-    const { certificate, key } = await newCertificate();
+    const { certificate, key } = await newCertificate(await tempDir(), ['localhost']);
     const file = join(await tempDir(), 'both.pem');
     await writeFile(file, key + certificate);
     const from = 'RESTIC_CACERT';
@@ -127,7 +126,7 @@ describe('certificates', () => {
     });
     const broken = certificate.replace(/\n.{20}/, '\n####################');
     await expect(readTls({ value: broken, from })).rejects.toMatchObject({ code: 'STORE_OPTION_INVALID' });
-    const other = { value: (await newCertificate()).key + certificate, from };
+    const other = { value: (await newCertificate(await tempDir(), ['localhost'])).key + certificate, from };
     await expect(readTls(undefined, other)).rejects.toMatchObject({ code: 'STORE_OPTION_INVALID' });
   });
 
@@ -143,11 +142,3 @@ describe('certificates', () => {
     expect(JSON.stringify(error)).not.toContain('secret');
   });
 });
-
-async function newCertificate(): Promise<{ certificate: string; key: string }> {
-  const folder = await tempDir();
-  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'certificate.pem')];
-  const kind = ['-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2'];
-  await promisify(execFile)('openssl', ['req', ...kind, '-subj', '/CN=test', '-keyout', key, '-out', certificate]);
-  return { key: await readFile(key, 'utf8'), certificate: await readFile(certificate, 'utf8') };
-}
