@@ -132,7 +132,10 @@ function isClockCorrected(error: unknown): boolean {
   return $metadata?.clockSkewCorrected === true;
 }
 
-/** Tries again, once, with the region that the server told, and with fresh credentials where those in use expired early. */
+/** What a server says of keys that were good once. */
+const replacedNames = new Set(['ExpiredToken', 'ExpiredTokenException', 'InvalidToken', 'InvalidAccessKeyId']);
+
+/** Tries again, once, with the region that the server told, and with fresh credentials where those in use were replaced. */
 function adapt(client: S3Client, region: Region, canRefresh: boolean): void {
   client.middlewareStack.add(
     (next) => async (args) => {
@@ -140,8 +143,7 @@ function adapt(client: S3Client, region: Region, canRefresh: boolean): void {
         return await next(args);
       } catch (error) {
         const { name, region: told } = failureOf(error);
-        const isOld = canRefresh && (name === 'ExpiredToken' || name === 'ExpiredTokenException');
-        if (isOld) await client.config.credentials({ forceRefresh: true });
+        if (canRefresh && replacedNames.has(name)) await client.config.credentials({ forceRefresh: true });
         else if (told === undefined || !region.follow(told)) throw error;
         return await next(args);
       }
