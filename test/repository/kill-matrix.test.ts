@@ -1,51 +1,32 @@
-/**
- * Each command that changes a repository, killed at its n-th write or removal: restic then finds no fault, every backup
- * that was there and not to go is restored, and the command run again finishes. A sample by default; all points with
- * HOLDFAST_TEST_FULL=1 (`npm run test:full`). HOLDFAST_TEST_SEED chooses another sample.
- */
-import { execFileSync } from 'node:child_process';
-import { createHash } from 'node:crypto';
-import { rm } from 'node:fs/promises';
+/** Each command that changes a repository, but copy and upgrade, killed at each of its changes (kill-matrix.ts). */
 import { join } from 'node:path';
-import { afterAll, expect, test } from 'vitest';
+import { expect } from 'vitest';
+import { isHoldfastError } from '../../src/base/errors.ts';
+import { BlobReader } from '../../src/repository/blob-reader.ts';
 import { executeForget, planRemoval } from '../../src/repository/forget.ts';
-import { changePassword } from '../../src/repository/key-management.ts';
-import { acquireLock, removeStaleLocks } from '../../src/repository/locks.ts';
+import { addKey, changePassword, removeKey } from '../../src/repository/key-management.ts';
+import { loadIndex } from '../../src/repository/load-index.ts';
 import { executePrune } from '../../src/repository/prune.ts';
 import { planPrune } from '../../src/repository/prune-plan.ts';
 import { surveyPacks } from '../../src/repository/prune-survey.ts';
 import { executeIndexRepair, planIndexRepair } from '../../src/repository/repair-index.ts';
+import { executePackRepair, planPackRepair } from '../../src/repository/repair-packs.ts';
+import { executeSnapshotRepair, planSnapshotRepair, repairedTag } from '../../src/repository/repair-snapshots.ts';
 import { openRepository, type Repository } from '../../src/repository/repository.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { retag } from '../../src/repository/tag.ts';
-import { openFolderStore } from '../../src/store/folder-store.ts';
+import { walkTree } from '../../src/repository/walk-tree.ts';
 import { backupFolder } from '../../src/volume/backup.ts';
-import { compareTrees } from '../fixtures/compare-trees.ts';
-import { describeWith } from '../setup/needs.ts';
-import { restic } from '../setup/restic.ts';
 import { tempDir } from '../setup/temp-dir.ts';
-import { killingStore } from './killing-store.ts';
-import { backUpChanges, changeFiles, forget, hastyClock, type Kept } from './prune-scene.ts';
+import { flip, indexedPacks, namesOf, packPath, packWith } from './damage.ts';
+import { type KillScenes, testKills } from './kill-matrix.ts';
+import { backUpChanges, changeFiles, forget } from './prune-scene.ts';
 import { cheapKdf, makeRepository, password } from './restic-repository.ts';
 
-const isFull = process.env.HOLDFAST_TEST_FULL === '1';
-const seed = process.env.HOLDFAST_TEST_SEED ?? '1';
-const pointsInSample = 2;
 const newPassword = 'another password';
+const packSizeBytes = 300_000;
 
-/** A repository as it is before the command, to be copied for every kill. */
-interface Scene {
-  readonly folder: string;
-  /** What has to be there whatever happens. */
-  readonly kept: readonly Kept[];
-  readonly exclusive: boolean;
-  /** The command. Run again on what it left behind, it finishes. */
-  run(repository: Repository): Promise<unknown>;
-  /** What is true after it has finished. */
-  finished(repository: Repository): Promise<void>;
-}
-
-const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
+const scenes: KillScenes = {
   async prune() {
     const { folder, kept } = await filled(2);
     return {
@@ -55,7 +36,7 @@ const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
       async run(repository) {
         const survey = await surveyPacks(repository);
         const plan = planPrune(survey.facts, { maxUnused: { bytes: 0 } });
-        const { errors } = await executePrune(repository, survey, plan, { packSizeBytes: 300_000 });
+        const { errors } = await executePrune(repository, survey, plan, { packSizeBytes });
         expect(errors).toEqual([]);
       },
       async finished(repository) {
@@ -84,13 +65,12 @@ const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
   },
   async 'repair index'() {
     const { folder, kept, repository } = await filled(0);
-    const names: string[] = [];
-    for await (const { name } of repository.store.list('index')) names.push(name);
-    await repository.store.remove('index', names[0]!);
+    await repository.store.remove('index', (await namesOf(repository, 'index'))[0]!);
     return {
       folder,
       kept,
       exclusive: true,
+      afterKill: 'damaged',
       run: async (target) => executeIndexRepair(target, await planIndexRepair(target, { readAllPacks: true })),
       async finished(target) {
         const plan = await planIndexRepair(target);
@@ -98,11 +78,53 @@ const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
       },
     };
   },
+  async 'repair packs'() {
+    const { folder, kept, repository } = await filled(0);
+    const damaged = [(await packWith(repository, 'data')).id, (await packWith(repository, 'tree')).id];
+    // All blobs can be read, so that all backups must be there at every moment.
+    for (const id of damaged) await flip(packPath(folder, id), -20);
+    return {
+      folder,
+      kept,
+      exclusive: true,
+      afterKill: 'restorable',
+      async run(target) {
+        const there = await namesOf(target, 'data');
+        const names = damaged.filter((id) => there.includes(id));
+        await executePackRepair(target, await planPackRepair(target, names), { saveCopy: async () => {} });
+      },
+      async finished(target) {
+        const left = [...(await namesOf(target, 'data')), ...(await indexedPacks(target)).map(({ id }) => id)];
+        expect(left.filter((id) => damaged.includes(id))).toEqual([]);
+      },
+    };
+  },
+  async 'repair snapshots'() {
+    const { folder, kept, repository } = await filled(0);
+    await loseLatestData(folder, repository);
+    const all = await listSnapshots(repository);
+    const damaged = (await planSnapshotRepair(repository, all, all)).repairs.map(({ snapshot }) => snapshot.id);
+    expect(damaged.length).toBeGreaterThan(0);
+    return {
+      folder,
+      kept: kept.filter(({ id }) => !damaged.includes(id)),
+      exclusive: true,
+      afterKill: 'restorable',
+      async run(target) {
+        const found = await listSnapshots(target);
+        await executeSnapshotRepair(target, await planSnapshotRepair(target, found, found), { forget: true });
+      },
+      async finished(target) {
+        const repaired = (await listSnapshots(target)).filter(({ tags }) => tags?.includes(repairedTag));
+        expect(repaired.map(({ original }) => original).sort()).toEqual([...damaged].sort());
+      },
+    };
+  },
   async backup() {
     const { folder, kept } = await filled(0);
     const source = join(await tempDir(), 'source');
     await changeFiles(source, 7);
-    const options = { source, host: 'test', paths: ['/other'], tags: [], workers: 1, packSizeBytes: 300_000 };
+    const options = { source, host: 'test', paths: ['/other'], tags: [], workers: 1, packSizeBytes };
     return {
       folder,
       kept,
@@ -127,12 +149,40 @@ const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
       },
     };
   },
+  async 'key add'() {
+    const { folder, kept } = await filled(3);
+    return {
+      folder,
+      kept,
+      exclusive: false,
+      run: (repository) => addKey(repository, newPassword, { kdf: cheapKdf }),
+      finished: async ({ store }) => void (await openRepository(store, newPassword)),
+    };
+  },
+  async 'key remove'() {
+    const { folder, kept, repository } = await filled(3);
+    const id = await addKey(repository, newPassword, { kdf: cheapKdf });
+    return {
+      folder,
+      kept,
+      exclusive: true,
+      run: (target) =>
+        removeKey(target, id).catch((error: unknown) => {
+          // Whoever types it again is told that it is gone.
+          if (!isHoldfastError(error, 'KEY_NOT_FOUND')) throw error;
+        }),
+      finished: async ({ store }) => {
+        await expect(openRepository(store, newPassword)).rejects.toMatchObject({ code: 'PASSWORD_WRONG' });
+      },
+    };
+  },
   async 'key passwd'() {
     const { folder, kept } = await filled(3);
     return {
       folder,
       kept,
       exclusive: true,
+      newPassword,
       run: (repository) => changePassword(repository, newPassword, { kdf: cheapKdf }),
       async finished(repository) {
         await expect(openRepository(repository.store, password)).rejects.toMatchObject({ code: 'PASSWORD_WRONG' });
@@ -144,98 +194,28 @@ const scenes: Readonly<Record<string, () => Promise<Scene>>> = {
 /** Four backups, of which the first ones are forgotten. */
 async function filled(forgotten: number) {
   const made = await makeRepository();
-  const backups = await backUpChanges(made.repository, 300_000);
+  const backups = await backUpChanges(made.repository, packSizeBytes);
   await forget(made.repository, ...backups.slice(0, forgotten).map(({ id }) => id));
   const kept = backups.slice(forgotten);
   return { ...made, kept, ids: kept.map(({ id }) => id) };
 }
 
-/** Runs the command in a copy of the scene; how many changes it asked for, and where the copy is. */
-async function runKilled(scene: Scene, killAt: number): Promise<{ changes: number; folder: string; dead: boolean }> {
-  const folder = join(await tempDir(), 'repository');
-  // Links are enough: files of a repository are never written again.
-  execFileSync('cp', ['-al', scene.folder, folder]);
-  const killing = killingStore(openFolderStore(folder), killAt);
-  const repository = await openRepository(killing.store, password);
-  await runLocked(scene, repository).catch((error: unknown) => {
-    if (!killing.isDead()) throw error;
-  });
-  return { changes: killing.changes(), folder, dead: killing.isDead() };
+/** Data that only the newest backup needs is damaged, and taken out with what else its pack holds. */
+async function loseLatestData(folder: string, repository: Repository): Promise<void> {
+  const [before, after] = await Promise.all([dataOf(repository, -2), dataOf(repository, -1)]);
+  const lost = after.find((id) => !before.includes(id))!;
+  const pack = (await indexedPacks(repository)).find(({ blobs }) => blobs.some(({ id }) => id === lost))!;
+  await flip(packPath(folder, pack.id), pack.blobs.find(({ id }) => id === lost)!.offset + 20);
+  await executePackRepair(repository, await planPackRepair(repository, [pack.id]), { saveCopy: async () => {} });
 }
 
-async function runLocked(scene: Scene, repository: Repository): Promise<void> {
-  const lock = await acquireLock(repository, { exclusive: scene.exclusive, hostname: 'test', clock: hastyClock });
-  try {
-    await scene.run(repository);
-  } finally {
-    await lock.release();
-  }
+/** The data blobs of the snapshot at this place in the order of time. */
+async function dataOf(repository: Repository, at: number): Promise<string[]> {
+  const reader = new BlobReader(repository, await loadIndex(repository, 'read'));
+  const ids: string[] = [];
+  const { tree } = (await listSnapshots(repository)).at(at)!;
+  for await (const { node } of walkTree(reader, tree)) ids.push(...(node.content ?? []));
+  return ids;
 }
 
-/** After a kill the old password works, or the new one. */
-async function openSomehow(folder: string): Promise<{ repository: Repository; env: Record<string, string> }> {
-  for (const secret of [password, newPassword]) {
-    const repository = await openRepository(openFolderStore(folder), secret).catch(() => undefined);
-    if (repository) return { repository, env: { RESTIC_REPOSITORY: folder, RESTIC_PASSWORD: secret } };
-  }
-  throw new Error('no password opens the repository any more');
-}
-
-async function expectSound(folder: string, kept: readonly Kept[]): Promise<void> {
-  const { repository, env } = await openSomehow(folder);
-  await removeStaleLocks(repository, { all: true });
-  await restic(['check', '--read-data'], { env });
-  const snapshots = await listSnapshots(repository);
-  for (const { id, source } of kept) {
-    const found = snapshots.filter((snapshot) => snapshot.id === id || snapshot.original === id);
-    expect(found.length).toBeGreaterThan(0);
-    const target = join(await tempDir(), 'restored');
-    await restic(['restore', found[0]!.id, '--target', target], { env });
-    expect(compareTrees(source, target)).toEqual([]);
-    await rm(target, { recursive: true });
-  }
-}
-
-/** All points, or a sample that the seed chooses. */
-function choosePoints(name: string, count: number): number[] {
-  const all = Array.from({ length: count }, (_, at) => at + 1);
-  if (isFull) return all;
-  const rank = (point: number): string => createHash('sha256').update(`${seed} ${name} ${point}`).digest('hex');
-  return all.sort((a, b) => (rank(a) < rank(b) ? -1 : 1)).slice(0, pointsInSample);
-}
-
-describeWith('restic', 'killed at any of its changes', () => {
-  const covered: { readonly name: string; readonly tested: number; readonly all: number }[] = [];
-
-  afterAll(() => {
-    const sum = (field: 'tested' | 'all'): number => covered.reduce((total, scene) => total + scene[field], 0);
-    const scenes = covered.map(({ name, tested, all }) => `${name} ${tested} of ${all}`).join(', ');
-    process.stdout.write(`kill points tested ${sum('tested')} of ${sum('all')} (seed ${seed}): ${scenes}\n`);
-  });
-
-  test.each(Object.entries(scenes))(
-    '%s leaves a sound repository, and finishes when it is run again',
-    async (name, make) => {
-      const scene = await make();
-      const whole = await runKilled(scene, 0);
-      expect(whole.changes).toBeGreaterThan(2);
-      await scene.finished((await openSomehow(whole.folder)).repository);
-      await expectSound(whole.folder, scene.kept);
-      const points = choosePoints(name, whole.changes);
-      for (const point of points) {
-        const { folder, dead, changes } = await runKilled(scene, point);
-        // What is packed together is a matter of timing, so a run may have got by with fewer changes.
-        expect(dead || changes < point, `change ${point}`).toBe(true);
-        if (name !== 'repair index') await expectSound(folder, scene.kept);
-        const { repository } = await openSomehow(folder);
-        await removeStaleLocks(repository, { all: true });
-        await runLocked(scene, repository);
-        await scene.finished((await openSomehow(folder)).repository);
-        await expectSound(folder, scene.kept);
-        await rm(folder, { recursive: true });
-      }
-      covered.push({ name, tested: points.length, all: whole.changes });
-    },
-    isFull ? 3_600_000 : 300_000,
-  );
-});
+testKills(scenes);

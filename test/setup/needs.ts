@@ -19,6 +19,8 @@ declare module 'vitest' {
     missing: Partial<Record<Need, string>>;
     /** Where tests that were not run are written down, one JSON object a line. */
     notRunFile: string;
+    /** Where the kill matrices write down how much they covered, one JSON object a line. */
+    killPointsFile: string;
     isCi: boolean;
   }
 }
