@@ -1,12 +1,21 @@
 /** The options of `backup --dir`, and how their values are read. They stand apart so that help loads no engine. */
 import { HoldfastError } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
+import { parseClaim } from './claim-options.ts';
 import { flag, longName, type OptionValues, parsed, text, texts } from './command.ts';
 import type { Environment } from './config.ts';
 import { excludeOptions } from './exclude-options.ts';
 
 export const folderOptions = {
   dir: text('--dir <path>', 'back up this folder, instead of claims'),
+  as: parsed(
+    '--as <namespace/claim>',
+    'with --dir: the folder is the content of this claim, and its backups go on',
+    parseClaim,
+  ),
+  stdin: flag('--stdin', 'back up standard input as one file, instead of claims'),
+  stdinFromCommand: flag('--stdin-from-command', 'run the command after --, and back up what it writes as one file'),
+  stdinFilename: text('--stdin-filename <path>', 'path of that file in the backup (default: stdin)'),
   tag: texts('--tag <tag[,tag…]>', 'with --dir: tag of the backup'),
   host: text('--host <name>', 'with --dir: host that the backup is of (default: $RESTIC_HOST, or this machine)'),
   time: parsed('--time <time>', 'with --dir: time of the backup, as "2026-11-22 19:30:00" (default: now)', parseTime),
@@ -21,12 +30,36 @@ export const folderOptions = {
 };
 export type FolderOptionValues = OptionValues<typeof folderOptions>;
 
+type OptionName = keyof typeof folderOptions;
+
+/** What only a folder has: a stream has one file and no history. */
+const onlyForFolders: readonly OptionName[] = [
+  'as',
+  'parent',
+  'skipIfUnchanged',
+  ...(Object.keys(excludeOptions) as (keyof typeof excludeOptions)[]),
+];
+
 /** Claims are backed up whole, under a name and a time of their own. Throws USAGE. */
-export function refuseFolderOptions(given: FolderOptionValues): void {
-  for (const [name, { flags }] of Object.entries(folderOptions)) {
-    const value = given[name as keyof FolderOptionValues];
+export function refuseForClaims(given: FolderOptionValues): void {
+  refuse(given, Object.keys(folderOptions) as OptionName[], 'is for --dir, not for claims');
+}
+
+/** Throws USAGE. */
+export function refuseForStream(given: FolderOptionValues): void {
+  refuse(given, onlyForFolders, 'is for --dir, not for standard input');
+}
+
+/** Throws USAGE. */
+export function refuseForFolder(given: FolderOptionValues): void {
+  refuse(given, ['stdinFilename'], 'is for --stdin and --stdin-from-command');
+}
+
+function refuse(given: FolderOptionValues, names: readonly OptionName[], why: string): void {
+  for (const name of names) {
+    const value = given[name];
     if (value === undefined || value === false || (Array.isArray(value) && value.length === 0)) continue;
-    throw new HoldfastError('USAGE', { problem: `${longName(flags)} is for --dir, not for claims` });
+    throw new HoldfastError('USAGE', { problem: `${longName(folderOptions[name].flags)} ${why}` });
   }
 }
 

@@ -1,47 +1,38 @@
 /** `holdfast backup --dir`: one folder becomes one backup. */
 import { realpath } from 'node:fs/promises';
-import { hostname } from 'node:os';
 import { resolve } from 'node:path';
 import { HoldfastError, messageOf } from '../base/errors.ts';
-import { formatDuration, formatSize } from '../base/units.ts';
-import { currentUser } from '../base/user.ts';
 import type { Repository } from '../repository/repository.ts';
 import { findSnapshot } from '../repository/snapshots.ts';
-import { discardingStore } from '../store/discarding-store.ts';
 import { type BackupOptions, backupFolder } from '../volume/backup.ts';
-import type { BackupProgress, BackupSummary } from '../volume/backup-summary.ts';
-import { type FolderOptionValues, orVariable, parsePackSize } from './backup-options.ts';
+import { type ClaimParts, partsOfClaim } from './claim-folder.ts';
 import type { CommandContext } from './command.ts';
 import { excludeRules } from './exclude-options.ts';
-import { withLockedRepository } from './open-repository.ts';
-import { formatAmount, formatCount, type Output, shortId } from './output.ts';
-import { createProgress } from './progress.ts';
+import { type BackupRequest, labelsFrom, reportBackup, runWatched } from './watched-backup.ts';
 
-export type FolderRequest = FolderOptionValues & { readonly dir: string; readonly plan: boolean };
-
-export async function backUpFolder(given: FolderRequest, context: CommandContext): Promise<void> {
+export async function backUpFolder(
+  given: BackupRequest & { readonly dir: string },
+  context: CommandContext,
+): Promise<void> {
   const path = resolve(given.dir);
   const source = await realFolder(path);
-  const { parent, skipIfUnchanged } = given;
+  const { parent, skipIfUnchanged, as } = given;
   const exclude = await excludeRules(given, context.settings.env);
-  const common = { ...commonOptions(given, context), source, paths: [path], exclude, skipIfUnchanged };
-  const summary = await watched(context, given.plan, async (repository, run) =>
-    backupFolder(repository, { ...common, ...run, ...(await parentOption(repository, parent)) }),
+  const common = { ...labelsFrom(given, context), source, paths: [path], exclude, skipIfUnchanged };
+  const summary = await runWatched(context, given.plan, async (repository, run) =>
+    backupFolder(repository, {
+      ...withClaim(common, as && (await partsOfClaim(repository, { ...given, as }))),
+      ...run,
+      ...(await parentOption(repository, parent)),
+    }),
   );
-  report(path, summary, given.plan, context.output);
+  reportBackup(path, summary, given.plan, context.output);
 }
 
-/** Everything that a backup takes from the command line, whatever it is of. */
-function commonOptions({ tag, host, time, packSize }: FolderRequest, { settings }: CommandContext) {
-  const { env } = settings;
-  const packSizeBytes = orVariable(packSize, env, ['HOLDFAST_PACK_SIZE', 'RESTIC_PACK_SIZE'], parsePackSize);
-  return {
-    host: orVariable(host, env, ['HOLDFAST_HOST', 'RESTIC_HOST'], String) ?? hostname(),
-    tags: tag.flatMap((list) => list.split(',')).filter((one) => one !== ''),
-    username: currentUser().username,
-    ...(time === undefined ? {} : { timeMs: time }),
-    ...(packSizeBytes === undefined ? {} : { packSizeBytes }),
-  };
+function withClaim(common: BackupOptions, parts: ClaimParts | undefined): BackupOptions {
+  if (!parts) return common;
+  const patterns = [...(common.exclude?.patterns ?? []), ...(parts.exclude?.patterns ?? [])];
+  return { ...common, ...parts, tags: [...common.tags, ...parts.tags], exclude: { ...common.exclude, patterns } };
 }
 
 async function parentOption(
@@ -52,41 +43,6 @@ async function parentOption(
   return { parentId: parent === 'none' ? null : (await findSnapshot(repository, parent)).id };
 }
 
-type RunParts = Required<Pick<BackupOptions, 'onProgress' | 'signal' | 'confirmLock'>>;
-
-/** Runs a backup under a lock, with its progress shown; a plan reads everything and writes nothing but the lock. */
-async function watched(
-  context: CommandContext,
-  plan: boolean,
-  run: (repository: Repository, parts: RunParts) => Promise<BackupSummary>,
-): Promise<BackupSummary> {
-  const progress = createProgress(context.output);
-  const startMs = Date.now();
-  return withLockedRepository(context, (repository, signal, lock) =>
-    run(plan ? { ...repository, store: discardingStore(repository.store) } : repository, {
-      onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
-      signal,
-      confirmLock: () => lock.confirm(),
-    }),
-  ).finally(progress.clear);
-}
-
-/** Throws BACKUP_INCOMPLETE where something could not be read. */
-function report(what: string, summary: BackupSummary, plan: boolean, output: Output): void {
-  for (const { path, message } of summary.errors) {
-    output.problem(`cannot read ${path}: ${message}`, { type: 'file-error', path, message });
-  }
-  const { isSkipped, backupId, errors } = summary;
-  if (output.json) {
-    const type = plan ? 'plan' : 'summary';
-    output.value({ type, ...summary, backupId: plan || isSkipped ? null : backupId, errors: errors.length });
-  } else printSummary(what, summary, plan, output);
-  if (errors.length > 0) {
-    const backup = plan ? 'that is planned' : shortId(backupId);
-    throw new HoldfastError('BACKUP_INCOMPLETE', { backup, count: errors.length });
-  }
-}
-
 /** A link to a folder is followed, as in restic; the backup is named as it was asked for. */
 async function realFolder(path: string): Promise<string> {
   try {
@@ -94,28 +50,4 @@ async function realFolder(path: string): Promise<string> {
   } catch (error) {
     throw new HoldfastError('SOURCE_UNREADABLE', { path, reason: messageOf(error) }, { cause: error });
   }
-}
-
-function progressLine({ files, bytes, errors }: BackupProgress, elapsedMs: number): string {
-  const speed = `${formatSize(bytes / Math.max(elapsedMs / 1000, 0.1))}/s`;
-  const parts = [formatAmount(files, 'file'), formatSize(bytes), speed, formatDuration(elapsedMs)];
-  if (errors > 0) parts.push(formatAmount(errors, 'error'));
-  return `backing up: ${parts.join(', ')}`;
-}
-
-function printSummary(what: string, summary: BackupSummary, plan: boolean, output: Output): void {
-  const { filesNew, filesChanged, filesUnmodified, parentId } = summary;
-  const id = output.bold(shortId(summary.backupId));
-  if (summary.isSkipped) output.line(`${what} is as in backup ${id}: no backup was ${plan ? 'to be ' : ''}made`);
-  else if (plan)
-    output.line(
-      `${output.bold('plan')}: a backup of ${what}, compared with ${parentId ? shortId(parentId) : 'nothing'}`,
-    );
-  else output.line(`backup ${id} of ${what}`);
-  const counts = [`${formatCount(filesNew)} new`, `${formatCount(filesChanged)} changed`];
-  output.line(`  files   ${counts.join(', ')}, ${formatCount(filesUnmodified)} unmodified`);
-  output.line(`  size    ${formatSize(summary.bytesProcessed)}`);
-  const stored = `${formatSize(summary.bytesStored)} for ${formatSize(summary.bytesAdded)} of new content`;
-  output.line(`  ${plan ? 'to store' : 'stored '} ${stored}`);
-  output.line(`  took    ${formatDuration(summary.durationMs)}`);
 }

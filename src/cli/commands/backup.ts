@@ -1,5 +1,5 @@
 import { HoldfastError } from '../../base/errors.ts';
-import { folderOptions, refuseFolderOptions } from '../backup-options.ts';
+import { folderOptions, refuseForClaims, refuseForFolder, refuseForStream } from '../backup-options.ts';
 import { claimBackupOptions, policyOptions } from '../claim-options.ts';
 import { defineCommand, flag } from '../command.ts';
 
@@ -14,7 +14,7 @@ export const backupCommand = defineCommand({
   description:
     'A claim is cut by a CSI snapshot while its pods go on, and moved by a Job in its namespace. ' +
     'Only what is new or changed since the last backup of the same claim or folder is stored.',
-  arguments: [{ name: '[claims...]', help: 'claims to back up, as NAMESPACE/CLAIM' }],
+  arguments: [{ name: '[claims...]', help: 'claims to back up, as NAMESPACE/CLAIM; or the command, after --' }],
   options,
   examples: [
     ['holdfast backup shop/data --repository-secret holdfast', 'a claim'],
@@ -25,24 +25,39 @@ export const backupCommand = defineCommand({
       "holdfast backup --dir ~ --exclude '*.tmp' --exclude /home/*/.cache --exclude-caches",
       'without what is not needed',
     ],
+    ['holdfast backup --dir /mnt/data --as shop/data --layout volsync', "where VolSync's backups of that claim end"],
     ['holdfast backup --dir /srv --skip-if-unchanged', 'no new backup where nothing changed'],
     ['holdfast backup --dir /srv --plan', 'what would be new and changed, without writing anything'],
+    ['pg_dump shop | holdfast backup --stdin --stdin-filename shop.sql', 'what another program writes'],
+    [
+      'holdfast backup --stdin-from-command --stdin-filename shop.sql -- pg_dump shop',
+      'the same, and no backup where that program fails',
+    ],
     ['holdfast backup --dir . --json | tail -n 1', 'the summary, for a script'],
   ],
   exitCodes: [3, 10, 11, 12],
   run: async (given, claims, context) => {
-    const { dir, policy, policyName, plan } = given;
-    const ways = [claims.length > 0, dir !== undefined, policy !== undefined].filter((is) => is);
-    if (ways.length !== 1) {
-      const problem = ways.length === 0 ? 'Nothing to back up was named: give one of' : 'Give only one of';
-      throw new HoldfastError('USAGE', { problem: `${problem} NAMESPACE/CLAIM, --policy FILE and --dir PATH` });
+    const { dir, stdin, stdinFromCommand, policy, policyName, plan } = given;
+    requireOneWay([claims.length > 0 || stdinFromCommand, dir !== undefined, stdin, policy !== undefined]);
+    if (stdin || stdinFromCommand) {
+      refuseForStream(given);
+      if (stdinFromCommand && claims.length === 0) {
+        throw new HoldfastError('USAGE', { problem: '--stdin-from-command takes a command after --' });
+      }
+      const { backUpStream } = await import('../stream-backup.ts');
+      await backUpStream(given, stdinFromCommand ? claims : undefined, context);
+      return;
     }
     if (dir !== undefined) {
+      refuseForFolder(given);
+      if (given.layout !== undefined && given.as === undefined) {
+        throw new HoldfastError('USAGE', { problem: '--layout is for claims: name the one of this folder with --as' });
+      }
       const { backUpFolder } = await import('../folder-backup.ts');
       await backUpFolder({ ...given, dir }, context);
       return;
     }
-    refuseFolderOptions(given);
+    refuseForClaims(given);
     if (plan) throw new HoldfastError('USAGE', { problem: '--plan is for --dir, not for claims' });
     if (policy !== undefined) {
       const { backUpByPolicy, readPolicy } = await import('../policy-run.ts');
@@ -53,3 +68,13 @@ export const backupCommand = defineCommand({
     await backUpClaims(claims, given, context);
   },
 });
+
+/** Exactly one of: claims or a command, a folder, standard input, a policy. Throws USAGE. */
+function requireOneWay(ways: readonly boolean[]): void {
+  const given = ways.filter((is) => is).length;
+  if (given === 1) return;
+  const problem = given === 0 ? 'Nothing to back up was named: give one of' : 'Give only one of';
+  throw new HoldfastError('USAGE', {
+    problem: `${problem} NAMESPACE/CLAIM, --policy FILE, --dir PATH, --stdin and --stdin-from-command`,
+  });
+}

@@ -4,6 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import type { RepositoryConfig } from '../format/config.ts';
 import { remainder } from '../format/polynomial.ts';
 
 export type ChunkerKind = 'gear-v1' | 'rabin';
@@ -12,6 +13,11 @@ export interface ChunkerConfig {
   /** The secret polynomial of the repository's config. */
   readonly polynomial: bigint;
   readonly kind: ChunkerKind;
+}
+
+/** Our own repositories carry the mark of the gear chunker; every other one is cut as restic does. */
+export function chunkerOf(config: RepositoryConfig): ChunkerConfig {
+  return { kind: config.holdfast_chunker ?? 'rabin', polynomial: BigInt(`0x${config.chunker_polynomial}`) };
 }
 
 /** One file at a time; belongs to one thread. */

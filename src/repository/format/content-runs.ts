@@ -4,10 +4,18 @@
  */
 
 const idBytes = 32;
+const mostInRun = 0xffffffff;
+const jsonPieceIds = 16_384;
 
 export interface ContentRun {
   readonly id: string;
   readonly count: number;
+}
+
+export interface PackedRuns {
+  /** 32 bytes a run. */
+  readonly ids: Uint8Array;
+  readonly counts: Uint32Array;
 }
 
 export class ContentRuns {
@@ -34,6 +42,48 @@ export class ContentRuns {
   repeat(): void {
     this.#counts[this.#runs - 1]! += 1;
     this.#length += 1;
+  }
+
+  /** `id` as 32 bytes, `count` times; joins the last run where that is of the same id. */
+  addBytes(id: Uint8Array, count = 1): void {
+    const last = idBytes * (this.#runs - 1);
+    const isSame = this.#runs > 0 && this.#ids.compare(id, 0, idBytes, last, last + idBytes) === 0;
+    if (!isSame || this.#counts[this.#runs - 1]! + count > mostInRun) {
+      if (this.#runs === this.#counts.length) this.#grow();
+      this.#ids.set(id, idBytes * this.#runs);
+      this.#runs += 1;
+    }
+    this.#counts[this.#runs - 1]! += count;
+    this.#length += count;
+  }
+
+  /** What another thread appends to a list of its own. */
+  packed(): PackedRuns {
+    const ids = new Uint8Array(this.#ids.subarray(0, idBytes * this.#runs));
+    return { ids, counts: this.#counts.slice(0, this.#runs) };
+  }
+
+  append({ ids, counts }: PackedRuns): void {
+    for (let run = 0; run < counts.length; run++) {
+      this.addBytes(ids.subarray(idBytes * run, idBytes * (run + 1)), counts[run]!);
+    }
+  }
+
+  /** `"<64 hex>","<64 hex>"`, in pieces of about a megabyte. */
+  *json(): Generator<Buffer, void> {
+    let ids: string[] = [];
+    let left = this.#length;
+    for (const { id, count } of this) {
+      const text = `"${id}",`;
+      for (let times = count; times > 0; times--) {
+        ids.push(text);
+        left -= 1;
+        if (ids.length < jsonPieceIds && left > 0) continue;
+        const piece = Buffer.from(ids.join(''), 'latin1');
+        ids = [];
+        yield left > 0 ? piece : piece.subarray(0, -1);
+      }
+    }
   }
 
   *[Symbol.iterator](): Generator<ContentRun, void> {
