@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSettings, sourceSettings } from '../../src/cli/config.ts';
 import { initRepository, openRepository } from '../../src/repository/repository.ts';
+import { isLedger, listSnapshots, loadSnapshot, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
 import { lastLine, makeFiles, newPlace, type Place, password } from './place.ts';
 import { type CliResult, runCli } from './run-cli.ts';
@@ -33,9 +34,12 @@ async function placeToCopy(version: 1 | 2 = 2): Promise<CopyPlace> {
 }
 
 test('copy says what it would do, does it, and says what was there already', async () => {
-  const { there, repository, passwordFile, cli } = await placeToCopy();
+  const { there, repository, copy, passwordFile, cli } = await placeToCopy();
   const source = ['--from-repo', repository, '--from-password-file', passwordFile] as const;
   const [first, second] = ids(await cli('list', '--json'));
+  const opened = await openRepository(openFolderStore(repository), password);
+  const { tree, time } = await loadSnapshot(opened, first!);
+  await saveSnapshot(opened, { time, tree, paths: ['/.holdfast/recipe/shop/data'], tags: [`of=${first}`] });
   const plan = await there('copy', ...source, '--tag', 'first', '--plan');
   expect(plan).toMatchObject({ exitCode: 0, stderr: '' });
   expect(plan.stdout).toMatch(
@@ -47,12 +51,14 @@ test('copy says what it would do, does it, and says what was there already', asy
   const copied = await there('copy', ...source, first!.slice(0, 8));
   expect(copied).toMatchObject({ exitCode: 0, stderr: '' });
   expect(copied.stdout).toMatch(/^copy .*: it is [0-9a-f]{8} here\n1 backup copied, .* stored; 0 there already\n$/);
+  const records = (await listSnapshots(await openRepository(openFolderStore(copy), otherPassword))).filter(isLedger);
+  expect(records).toMatchObject([{ tree, tags: [`of=${first}`] }]);
   const rest = lastLine((await there('copy', ...source, '--json')).stdout);
   const listed = ids(await there('list', '--json'));
   expect(rest).toMatchObject({
     type: 'copied',
     copied: [{ from: second, to: listed[1] }],
-    skipped: [{ from: first, to: listed[0] }],
+    skipped: expect.arrayContaining([{ from: first, to: listed[0] }]),
     failed: [],
   });
   expect(await there('check', '--read-data')).toMatchObject({ exitCode: 0 });

@@ -1,10 +1,11 @@
 import { HoldfastError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
+import { tagOf } from '../../repository/claim-layout.ts';
 import { type CopyResult, executeCopy } from '../../repository/copy.ts';
 import { type CopyPlan, type CopyProgress, type FailedCopy, planCopy } from '../../repository/copy-plan.ts';
 import type { StoredSnapshot } from '../../repository/format/snapshot.ts';
 import type { Repository } from '../../repository/repository.ts';
-import { findSnapshot, listBackups, listSnapshots, type SnapshotFilter } from '../../repository/snapshots.ts';
+import { findSnapshot, isLedger, listBackups, listSnapshots, type SnapshotFilter } from '../../repository/snapshots.ts';
 import { backupArgumentHelp } from '../choose-backup.ts';
 import { defineCommand, flag, text } from '../command.ts';
 import { describeBackup, subjectOf } from '../describe-backup.ts';
@@ -69,23 +70,26 @@ export const copyCommand = defineCommand({
   },
 });
 
-/** Everything is everything: without names and filters the records of Holdfast's own are copied, too. */
-async function choose(
-  source: Repository,
-  names: readonly string[],
-  filter: SnapshotFilter,
-): Promise<{ snapshots: readonly StoredSnapshot[]; unreadable: readonly FailedCopy[] }> {
-  if (names.length > 0) {
-    const found = await Promise.all(names.map((name) => findSnapshot(source, name, filter)));
-    return { snapshots: [...new Map(found.map((snapshot) => [snapshot.id, snapshot])).values()], unreadable: [] };
-  }
+interface Choice {
+  readonly snapshots: readonly StoredSnapshot[];
+  readonly unreadable: readonly FailedCopy[];
+}
+
+/** Without names and filters all there is, Holdfast's own records too; else with the records of what is chosen. */
+async function choose(source: Repository, names: readonly string[], filter: SnapshotFilter): Promise<Choice> {
   const unreadable: FailedCopy[] = [];
-  const onError = ({ message }: HoldfastError, id: string) => unreadable.push({ id, message });
-  const isFiltered = Object.values(filter).some((values) => values.length > 0);
-  const snapshots = isFiltered
-    ? await listBackups(source, filter, { onError })
-    : await listSnapshots(source, { onError });
-  return { snapshots, unreadable };
+  const onError = ({ message }: HoldfastError, id: string): unknown => unreadable.push({ id, message });
+  const all = await listSnapshots(source, { onError });
+  const isAll = names.length === 0 && Object.values(filter).every((values) => values.length === 0);
+  if (isAll) return { snapshots: all, unreadable };
+  const chosen =
+    names.length > 0
+      ? await Promise.all(names.map((name) => findSnapshot(source, name, filter)))
+      : await listBackups(source, filter, { onError: () => undefined });
+  const ids = new Set(chosen.flatMap(({ id, original }) => [id, original]));
+  const records = all.filter((snapshot) => isLedger(snapshot) && ids.has(tagOf(snapshot, 'of')));
+  const snapshots = [...new Map([...chosen, ...records].map((snapshot) => [snapshot.id, snapshot])).values()];
+  return { snapshots, unreadable: names.length > 0 ? [] : unreadable };
 }
 
 function progressLine({ step, done, total }: CopyProgress): string {
@@ -100,22 +104,23 @@ function print(
   isPlan: boolean,
   output: Output,
 ): void {
-  const subjects = new Map(asked.map((snapshot) => [snapshot.id, describe(snapshot)]));
-  for (const { from, to } of present) {
-    output.line(`skip  ${shortId(from)}  ${subjects.get(from)}: it is there as ${shortId(to)}`);
-  }
+  const backups = new Map(asked.filter((one) => !isLedger(one)).map((backup) => [backup.id, describe(backup)]));
+  const line = (verb: 'skip' | 'copy', id: string, what = ''): void => {
+    if (backups.has(id)) output.line(`${verb}  ${shortId(id)}  ${backups.get(id)}${what}`);
+  };
+  const count = (found: readonly { readonly from: string }[]): number =>
+    found.filter(({ from }) => backups.has(from)).length;
+  for (const { from, to } of present) line('skip', from, `: it is there as ${shortId(to)}`);
+  const there = `${count(present)} there already`;
   if (isPlan) {
-    for (const { id } of snapshots) output.line(`copy  ${shortId(id)}  ${subjects.get(id)}`);
+    for (const { id } of snapshots) line('copy', id);
+    const planned = formatAmount(count(snapshots.map(({ id }) => ({ from: id }))), 'backup');
     const data = `${formatAmount(wanted.blobs, 'blob')} of ${formatAmount(wanted.packs, 'pack')}, ${formatSize(wanted.bytes)}`;
-    output.line(`${formatAmount(snapshots.length, 'backup')} to copy: ${data}; ${present.length} there already`);
+    output.line(`${planned} to copy: ${data}; ${there}`);
     return;
   }
-  for (const { from, to } of copied) {
-    output.line(`copy  ${shortId(from)}  ${subjects.get(from)}: it is ${shortId(to)} here`);
-  }
-  output.line(
-    `${formatAmount(copied.length, 'backup')} copied, ${formatSize(storedBytes)} stored; ${present.length} there already`,
-  );
+  for (const { from, to } of copied) line('copy', from, `: it is ${shortId(to)} here`);
+  output.line(`${formatAmount(count(copied), 'backup')} copied, ${formatSize(storedBytes)} stored; ${there}`);
 }
 
 function describe(snapshot: StoredSnapshot): string {
