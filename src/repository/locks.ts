@@ -59,6 +59,8 @@ export interface StoredLock {
 export interface StaleLockOptions {
   /** Removes every lock, whoever holds it. */
   readonly all?: boolean;
+  /** Only tells which locks would go. */
+  readonly plan?: boolean;
   /** Locks of this host are also stale when their process is gone. Default: this machine's name. */
   readonly hostname?: string;
   /** Whether the holder of a lock that is old enough is known to be gone. Default: age is enough. */
@@ -120,7 +122,7 @@ export async function removeStaleLocks(repository: Repository, options: StaleLoc
   const removed: StoredLock[] = [];
   for (const lock of locks) {
     if (!options.all && !(await isStale(lock, nowMs, host, options.isGone))) continue;
-    await repository.store.remove('locks', lock.id);
+    if (!options.plan) await repository.store.remove('locks', lock.id);
     removed.push(lock);
   }
   return removed;

@@ -218,11 +218,13 @@ test('show tells all facts of a backup, also by a name with ~ and @', async () =
 });
 
 test('a folder comes out as tar with --json as well, and a missing path is named', async () => {
-  const listed = execFileSync('sh', ['-c', 'node cmd/holdfast.ts dump latest / --json | tar -t'], {
+  const listed = execFileSync('sh', ['-c', 'node cmd/holdfast.ts dump latest / --archive tar --json | tar -t'], {
     cwd: projectFolder,
     env: { PATH: process.env.PATH ?? '', ...place.env },
   });
   expect(listed.toString()).toContain('\ndeep/b.bin\n');
+  const zip = await place.cli('dump', 'latest', '/', '--archive', 'zip');
+  expect(zip).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('--archive zip: expected tar') });
   const missing = await place.cli('dump', 'latest', '/nowhere', '--json');
   expect(missing).toMatchObject({ exitCode: 1, stdout: '' });
   expect(JSON.parse(missing.stderr)).toMatchObject({ code: 'PATH_NOT_IN_BACKUP' });

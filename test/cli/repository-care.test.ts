@@ -111,6 +111,10 @@ test('unlock says what it removed, and leaves nothing to remove', async () => {
   const place = await newPlace();
   expect((await place.cli('unlock')).stdout).toBe('no stale locks\n');
   writeFileSync(join(place.repository, 'locks', 'ab'.repeat(32)), 'not a lock');
+  expect((await place.cli('unlock', '--all', '--plan')).stdout).toMatch(
+    /^would remove lock abababab .*\n1 lock would be/,
+  );
+  expect(readdirSync(join(place.repository, 'locks'))).toHaveLength(1);
   expect(JSON.parse((await place.cli('unlock', '--all', '--json')).stdout)).toMatchObject({
     type: 'unlocked',
     removed: [{ id: 'ab'.repeat(32) }],

@@ -2,7 +2,7 @@ import { HoldfastError } from '../../base/errors.ts';
 import { findEntry } from '../../repository/find-entry.ts';
 import { dumpFile, dumpFolder } from '../../volume/dump.ts';
 import { backupArgumentHelp, chooseBackup, openReading } from '../choose-backup.ts';
-import { defineCommand } from '../command.ts';
+import { defineCommand, parsed } from '../command.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
 
@@ -14,7 +14,10 @@ export const dumpCommand = defineCommand({
     { name: '<backup>', help: backupArgumentHelp },
     { name: '<path>', help: 'file or folder in the backup; / for everything' },
   ],
-  options: filterOptions,
+  options: {
+    archive: parsed('-a, --archive <format>', 'format of a folder: tar, the only one (default: tar)', requireTar),
+    ...filterOptions,
+  },
   examples: [
     ['holdfast dump latest /etc/fstab', 'a file, to the terminal'],
     ['holdfast dump shop/db /shop/db/volume/dump.sql | psql', 'a file, to where it is needed'],
@@ -39,3 +42,8 @@ export const dumpCommand = defineCommand({
     });
   },
 });
+
+function requireTar(format: string): 'tar' {
+  if (format === 'tar') return format;
+  throw new Error('expected tar');
+}

@@ -9,16 +9,22 @@ export const unlockCommand = defineCommand({
     'Locks of running programs stay.',
   options: {
     all: flag('--all', 'remove every lock, also of programs that run: only when you know that none does'),
+    plan: flag('--plan', 'show which locks would be removed, and remove none'),
   },
-  examples: [['holdfast unlock', 'after a crash']],
+  examples: [
+    ['holdfast unlock', 'after a crash'],
+    ['holdfast unlock --all --plan', 'all locks there are, and who holds them'],
+  ],
   exitCodes: [10, 12],
-  run: ({ all }, _, context) =>
+  run: ({ all, plan }, _, context) =>
     withRepository(context, async (repository) => {
       const { output } = context;
-      const removed = await removeStaleLocks(repository, { all });
-      if (output.json) return output.value({ type: 'unlocked', removed: removed.map(describeLock) });
-      for (const lock of removed) output.line(`removed lock ${shortId(lock.id)} ${holderOf(lock)}`);
-      output.line(removed.length === 0 ? 'no stale locks' : `${formatAmount(removed.length, 'lock')} removed`);
+      const removed = await removeStaleLocks(repository, { all, plan });
+      if (output.json) return output.value({ type: plan ? 'plan' : 'unlocked', removed: removed.map(describeLock) });
+      const verb = plan ? 'would remove' : 'removed';
+      for (const lock of removed) output.line(`${verb} lock ${shortId(lock.id)} ${holderOf(lock)}`);
+      const what = removed.length === 0 ? 'no stale locks' : formatAmount(removed.length, 'lock');
+      output.line(removed.length === 0 ? what : `${what} ${plan ? 'would be ' : ''}removed`);
     }),
 });
 
