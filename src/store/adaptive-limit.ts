@@ -5,6 +5,9 @@
 import type { Clock } from '../base/clock.ts';
 import { isHoldfastError } from '../base/errors.ts';
 
+/** Nobody else waits longer for what one request was told: each finds out for itself whether it is worth it. */
+const longestPauseMs = 60_000;
+
 export class AdaptiveLimit {
   readonly #most: number;
   readonly #clock: Clock;
@@ -27,7 +30,7 @@ export class AdaptiveLimit {
     return this.#limit;
   }
 
-  /** Runs `fn` when there is room. STORE_BUSY makes less room, and pauses everybody for as long as the server said. */
+  /** Runs `fn` when there is room. STORE_BUSY makes less room, and pauses everybody for a while, as the server said. */
   async run<T>(fn: () => Promise<T>, signal: AbortSignal): Promise<T> {
     await this.#enter(signal);
     const round = this.#round;
@@ -67,7 +70,7 @@ export class AdaptiveLimit {
   }
 
   #overloaded(round: number, waitMs: number): void {
-    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.nowMs() + waitMs);
+    this.#pausedUntilMs = Math.max(this.#pausedUntilMs, this.#clock.nowMs() + Math.min(waitMs, longestPauseMs));
     if (round !== this.#round) return;
     this.#round += 1;
     this.#wellDone = 0;

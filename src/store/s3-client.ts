@@ -3,7 +3,7 @@ import type { S3Client, S3ClientConfig } from '@aws-sdk/client-s3';
 import { HoldfastError } from '../base/errors.ts';
 import { addressOf, type Region, regionOf } from './s3-address.ts';
 import { failureOf } from './s3-errors.ts';
-import { createReadHandler } from './s3-read-handler.ts';
+import { createReadHandler, type ReadHandlerOptions } from './s3-read-handler.ts';
 import type { S3Settings, Variables } from './s3-settings.ts';
 import { readTls } from './tls-files.ts';
 
@@ -15,6 +15,8 @@ export interface S3Options {
   /** A connection on which nothing moves for so long is given up, also in the middle of a file. */
   readonly stalledMs?: number;
   readonly connectMs?: number;
+  /** No request lasts longer, however slowly it moves; default 15 minutes, in which 16 MiB arrive at 18 KiB/s. */
+  readonly requestMs?: number;
 }
 
 export type Sdk = typeof import('@aws-sdk/client-s3');
@@ -24,9 +26,6 @@ export interface S3Connection {
   readonly client: S3Client;
   close(): void;
 }
-
-/** No request lasts longer, however slowly it moves: 16 MiB in that time are 18 KiB/s. */
-const requestMs = 900_000;
 
 export async function connectS3(
   place: { url: string; endpoint: string },
@@ -38,10 +37,11 @@ export async function connectS3(
     readTls(settings.authorities, settings.clientCertificate),
   ]);
   const env = options.env ?? {};
-  const { stalledMs = 30_000, connectMs = 10_000 } = options;
+  const { stalledMs = 30_000, connectMs = 10_000, requestMs = 900_000 } = options;
   const connections = settings.connections ?? options.connections ?? 32;
   const proxied = proxyOf(place.endpoint, env);
-  const rest = await requestsOf({ connections, stalledMs, connectMs, tls, proxied });
+  const limits = { connections, stalledMs, connectMs, requestMs, tls };
+  const rest = await requestsOf(limits, proxied);
   const region = regionOf(place.endpoint, settings, env, () => new sdk.S3Client({}).config.region());
   const credentials = credentialsOf(place.url, env);
   const client = new sdk.S3Client({
@@ -55,9 +55,7 @@ export async function connectS3(
     requestChecksumCalculation: 'WHEN_REQUIRED',
     responseChecksumValidation: 'WHEN_REQUIRED',
     // Connections of our own know no proxies.
-    requestHandler: proxied
-      ? rest.handler
-      : createReadHandler({ rest: rest.handler, connections, connectMs, stalledMs, requestMs, tls }),
+    requestHandler: proxied ? rest.handler : createReadHandler({ rest: rest.handler, ...limits }),
   });
   adapt(client, region, credentials.credentials === undefined);
   const close = () => {
@@ -67,16 +65,11 @@ export async function connectS3(
   return { sdk, client, close };
 }
 
-interface RequestOptions {
-  readonly connections: number;
-  readonly stalledMs: number;
-  readonly connectMs: number;
-  readonly tls: Awaited<ReturnType<typeof readTls>>;
-  readonly proxied: Record<string, string> | undefined;
-}
-
-/** Everything but the reads of objects. */
-async function requestsOf({ connections, stalledMs, connectMs, tls, proxied }: RequestOptions) {
+/** Everything but the reads of objects, or those too where a proxy stands in between. */
+async function requestsOf(
+  { connections, stalledMs, connectMs, requestMs, tls }: Omit<ReadHandlerOptions, 'rest'>,
+  proxied: Record<string, string> | undefined,
+) {
   const [{ NodeHttpHandler }, http, https] = await Promise.all([
     import('@smithy/node-http-handler'),
     import('node:http'),
@@ -92,7 +85,7 @@ async function requestsOf({ connections, stalledMs, connectMs, tls, proxied }: R
     connectionTimeout: connectMs,
     socketTimeout: stalledMs,
     // The ceiling for an upload and its answer; without the second option the first only prints a warning.
-    requestTimeout: Math.max(requestMs, stalledMs),
+    requestTimeout: requestMs,
     throwOnRequestTimeout: true,
     logger: { debug: silent, info: silent, warn: silent, error: silent },
   });

@@ -126,10 +126,14 @@ class S3Store implements Store {
     return this.#named('removing', type, name, async () => {
       const { sdk, client } = this.#connection;
       try {
-        await client.send(new sdk.DeleteObjectCommand(this.#target(key)));
+        const { $metadata } = await client.send(new sdk.DeleteObjectCommand(this.#target(key)));
+        // Anything else might be a login page; only then it is worth a second request.
+        if ($metadata.httpStatusCode === 204 || !(await this.stat(type, name))) return;
       } catch (error) {
-        if (!isMissing(error)) throw error;
+        if (isMissing(error)) return;
+        throw error;
       }
+      throw this.#failed('removing', name, 'the server said yes, but it is still there');
     });
   }
 
