@@ -2,10 +2,9 @@
  * A batch of entries of one folder, in a worker: metadata of each, the comparison with the parent, the content of
  * small files that are new or changed. Large files are left to the main thread, which hands them out in segments.
  */
-import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync } from 'node:fs';
+import { closeSync, constants } from 'node:fs';
 import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
-import { goNameJson } from '../repository/format/go-json.ts';
 import { encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
 import {
   type EntriesJob,
@@ -16,39 +15,39 @@ import {
   noCounts,
 } from './backup-jobs.ts';
 import type { ChunkWriter, WrittenContent } from './chunk-writer.ts';
-import { everyContentId, findNode, nodeAt, sameHead } from './parent-tree.ts';
-import { type EntryAttributes, readFurther, statAttributes } from './read-attributes.ts';
+import { FileStatus } from './file-status.ts';
+import { codeOf } from './libc.ts';
+import { openFolder, openForReading } from './open-entry.ts';
+import { type Known, ParentEntries, type SameNode } from './parent-entries.ts';
+import { everyContentId } from './parent-tree.ts';
+import { plainFileHead, readExtendedAttributes, readFurther, statusAttributes } from './read-attributes.ts';
 
 /** Files above this size become jobs of their own. */
 export const inlineFileBytes = 4 << 20;
 
-const openFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;
-/** Linux: reading leaves no access time; only the owner and root may. */
-const noAccessTime = 0o1000000;
 const folderIdBytes = 64;
 const comma = 0x2c;
 
 /** Memory that lives as long as the thread, which does one batch at a time. */
-const headBytes = Buffer.allocUnsafeSlow(128 << 10);
+const status = new FileStatus();
+const statusAfter = new FileStatus();
+const nameBytes = Buffer.alloc(256);
 let nodeBytes = Buffer.allocUnsafeSlow(256 << 10);
 
-/** What the parent knows of an entry. */
-interface Known {
-  /** The whole node in the parent's bytes, when it is the same byte by byte. */
-  readonly same?: { readonly start: number; readonly end: number };
-  readonly node?: TreeNode;
-}
+const nsPerSecond = 1_000_000_000n;
 
 export class EntriesBatch {
   readonly #job: EntriesJob;
   readonly #writer: ChunkWriter;
   readonly #index: BlobIndex;
-  readonly #parent: Buffer | undefined;
-  #cursor = 0;
+  readonly #parent: ParentEntries | undefined;
+  readonly #settledBefore: { readonly seconds: number; readonly nanoseconds: number };
+  /** The folder, held open. */
+  #folder = -1;
   #length = 0;
-  /** Where the nodes taken over from the parent lie in it, while they are all that there is and lie side by side. */
-  #takenOver: { readonly start: number; readonly end: number } | undefined;
-  #allTakenOver = true;
+  /** Nodes taken over that lie side by side in the parent, while there are no others: they are not copied yet. */
+  #run: { readonly start: number; readonly end: number } | undefined;
+  #onlyRun = true;
   readonly #id = Buffer.allocUnsafe(32);
   readonly #holes: Hole[] = [];
   readonly #problems: EntryProblem[] = [];
@@ -58,20 +57,23 @@ export class EntriesBatch {
     this.#job = job;
     this.#writer = writer;
     this.#index = index;
-    this.#parent = job.parent && Buffer.from(job.parent.buffer);
+    this.#parent = job.parent && new ParentEntries(Buffer.from(job.parent.buffer));
+    const ns = job.rereadFromNs;
+    this.#settledBefore = { seconds: Number(ns / nsPerSecond), nanoseconds: Number(ns % nsPerSecond) };
   }
 
   run(): EntriesResult {
-    for (const name of this.#job.names.split('/')) {
-      const path = Buffer.from(`${this.#job.folder}/${name}`, 'latin1');
-      try {
-        this.#entry(path, name);
-      } catch (error) {
-        if (isHoldfastError(error)) throw error;
-        this.#problem(path, error);
-      }
+    const names = this.#job.names.split('/');
+    try {
+      this.#folder = openFolder(Buffer.from(this.#job.folder, 'latin1'));
+      for (const name of names) this.#attempt(name);
+    } catch (error) {
+      if (isHoldfastError(error) || this.#folder >= 0) throw error;
+      for (const name of names) this.#problem(name, error);
+    } finally {
+      if (this.#folder >= 0) closeSync(this.#folder);
     }
-    const unchanged = this.#allTakenOver ? this.#takenOver : undefined;
+    const unchanged = this.#onlyRun ? this.#run : undefined;
     return {
       kind: 'entries',
       nodes: new Uint8Array(nodeBytes.subarray(0, unchanged ? 0 : this.#length)),
@@ -82,68 +84,91 @@ export class EntriesBatch {
     };
   }
 
-  #problem(path: Buffer, error: unknown): void {
-    if (codeOf(error) === 'ENOENT') this.#counts.vanished++;
-    else this.#problems.push({ path: path.toString(), message: messageOf(error) });
+  #attempt(name: string): void {
+    try {
+      this.#entry(name);
+    } catch (error) {
+      if (isHoldfastError(error)) throw error;
+      this.#problem(name, error);
+    }
   }
 
-  #entry(path: Buffer, name: string): void {
-    const stat = lstatSync(path, { bigint: true });
-    const plain = statAttributes(Buffer.from(name, 'latin1'), stat);
-    if (!plain || this.#isUnchanged(plain, stat)) return;
-    const attributes = readFurther(path, plain);
-    if (attributes.type === 'file') this.#file(path, name, attributes, stat);
-    else if (attributes.type === 'dir') this.#folder(name, attributes);
-    else this.#write(`${encodeNodeHead(attributes)}null},`);
+  #problem(name: string, error: unknown): void {
+    if (codeOf(error) === 'ENOENT') this.#counts.vanished++;
+    else this.#problems.push({ path: this.#path(name).toString(), message: messageOf(error) });
+  }
+
+  #path(name: string): Buffer {
+    return Buffer.from(`${this.#job.folder}/${name}`, 'latin1');
+  }
+
+  #entry(name: string): void {
+    nameBytes[nameBytes.write(name, 'latin1')] = 0;
+    status.readEntry(this.#folder, nameBytes);
+    if (isFile(status.mode)) {
+      if (!this.#isUnchanged(name)) this.#file(name);
+      return;
+    }
+    const plain = statusAttributes(Buffer.from(name, 'latin1'), status);
+    if (!plain) return;
+    const attributes = readFurther(this.#path(name), plain);
+    const head = encodeNodeHead(attributes);
+    if (attributes.type === 'dir') this.#directory(name, head);
+    else this.#write(`${head}null},`);
   }
 
   /**
    * The shortest way, for nearly all entries of a second backup: a file without extended attributes that encodes to the
    * same bytes. It cannot have got any since, because that changes its ctime.
    */
-  #isUnchanged(attributes: EntryAttributes, stat: BigIntStats): boolean {
-    if (!this.#parent || attributes.type !== 'file' || !this.#isSettled(stat)) return false;
-    const cursor = this.#cursor;
-    const head = encodeNodeHead(attributes);
-    const known = this.#lookUp(attributes.name, head);
-    if (known?.same && this.#reuse(known, head, attributes)) return true;
-    this.#cursor = cursor;
-    return false;
+  #isUnchanged(name: string): boolean {
+    if (!this.#parent || status.links !== 1 || !this.#isSettled()) return false;
+    const same = this.#parent.findSame(plainFileHead(name, status, status.sizeBytes));
+    return same !== undefined && this.#takeOver(same);
   }
 
-  #isSettled(stat: BigIntStats): boolean {
-    return stat.mtimeNs < this.#job.rereadFromNs && stat.ctimeNs < this.#job.rereadFromNs;
+  /** Whether neither content nor attributes changed at or after the time from which everything is read again. */
+  #isSettled(): boolean {
+    const { mtimeSeconds, mtimeNanoseconds, ctimeSeconds, ctimeNanoseconds } = status;
+    return this.#isBefore(mtimeSeconds, mtimeNanoseconds) && this.#isBefore(ctimeSeconds, ctimeNanoseconds);
   }
 
-  #folder(name: string, attributes: EntryAttributes): void {
-    this.#write(`${encodeNodeHead(attributes)}null,"subtree":"`);
+  #isBefore(seconds: number, nanoseconds: number): boolean {
+    const limit = this.#settledBefore;
+    return seconds < limit.seconds || (seconds === limit.seconds && nanoseconds < limit.nanoseconds);
+  }
+
+  #directory(name: string, head: string): void {
+    this.#write(`${head}null,"subtree":"`);
     this.#holes.push({ kind: 'folder', at: this.#length, name });
     this.#write(`${'0'.repeat(folderIdBytes)}"},`);
   }
 
-  #file(path: Buffer, name: string, attributes: EntryAttributes, stat: BigIntStats): void {
-    const head = encodeNodeHead(attributes);
-    const known = this.#lookUp(attributes.name, head);
-    if (known && this.#isSettled(stat) && this.#reuse(known, head, attributes)) return;
-    if (attributes.sizeBytes > inlineFileBytes) {
-      this.#allTakenOver = false;
-      this.#holes.push({ kind: 'file', at: this.#length, name, attributes, known: known !== undefined });
+  #file(name: string): void {
+    const { sizeBytes } = status;
+    const extendedAttributes = readExtendedAttributes(this.#path(name));
+    const isPlain = status.links === 1 && extendedAttributes.length === 0;
+    const attributes = () => ({ ...statusAttributes(Buffer.from(name, 'latin1'), status)!, extendedAttributes });
+    const headFor = (size: number) =>
+      isPlain ? plainFileHead(name, status, size) : encodeNodeHead({ ...attributes(), sizeBytes: size });
+    const head = headFor(sizeBytes);
+    const known = this.#parent?.find(name, head);
+    if (known && this.#isSettled() && this.#reuse(known, head)) return;
+    if (sizeBytes > inlineFileBytes) {
+      this.#copyRun();
+      this.#holes.push({ kind: 'file', at: this.#length, name, attributes: attributes(), known: known !== undefined });
       return;
     }
-    const { written, changed } = this.#read(path, attributes, stat);
-    this.#count(known, written, changed, attributes);
-    const exact =
-      written.readBytes === attributes.sizeBytes
-        ? head
-        : encodeNodeHead({ ...attributes, sizeBytes: written.readBytes });
+    const { written, changed } = this.#read(sizeBytes);
+    this.#count(known, written, changed);
+    const exact = written.readBytes === sizeBytes ? head : headFor(written.readBytes);
     this.#write(`${exact}[${written.content}]},`);
   }
 
-  #count(known: Known | undefined, written: WrittenContent, changed: boolean, attributes: EntryAttributes): void {
+  #count(known: Known | undefined, written: WrittenContent, changed: boolean): void {
     const counts = this.#counts;
     if (!known) counts.filesNew++;
-    else if (known.same && !changed && written.readBytes === attributes.sizeBytes && written.bytesAdded === 0)
-      counts.filesUnmodified++;
+    else if (known.same && !changed && written.bytesAdded === 0) counts.filesUnmodified++;
     else counts.filesChanged++;
     if (changed) counts.changedWhileRead++;
     counts.bytesProcessed += written.readBytes;
@@ -152,67 +177,45 @@ export class EntriesBatch {
   }
 
   /** Reads a small file; one that is replaced or written meanwhile is noted, its content is what was read. */
-  #read(path: Buffer, attributes: EntryAttributes, stat: BigIntStats): { written: WrittenContent; changed: boolean } {
-    const file = openForReading(path);
+  #read(sizeBytes: number): { written: WrittenContent; changed: boolean } {
+    const file = openForReading(this.#folder, nameBytes);
     try {
-      const written = this.#writer.write(file, 0, attributes.sizeBytes);
-      const after = fstatSync(file, { bigint: true });
-      return { written, changed: changedBetween(stat, after) || written.readBytes !== attributes.sizeBytes };
+      const written = this.#writer.write(file, 0, sizeBytes);
+      const isSame = status.isSameVersion(statusAfter.readOpen(file));
+      return { written, changed: !isSame || written.readBytes !== sizeBytes };
     } finally {
       closeSync(file);
     }
   }
 
-  /** What the parent has under this name. The parent's nodes and the names of the batch both ascend, so a cursor suffices. */
-  #lookUp(name: Buffer, head: string): Known | undefined {
-    const parent = this.#parent;
-    if (!parent) return undefined;
-    const headLength = headBytes.length > head.length * 3 ? headBytes.write(head, 0) : 0;
-    let start = this.#cursor;
-    if (headLength > 0) {
-      const end = sameHead(parent, start, headBytes, headLength);
-      if (end >= 0) return this.#same(start, end);
-    }
-    start = findNode(parent, goNameJson(name), this.#cursor);
-    if (start < 0) return undefined;
-    const end = headLength > 0 ? sameHead(parent, start, headBytes, headLength) : -1;
-    if (end >= 0) return this.#same(start, end);
-    const found = nodeAt(parent, start);
-    if (found) this.#cursor = found.end + 1;
-    return found && { node: found.node };
-  }
-
-  #same(start: number, end: number): Known {
-    this.#cursor = end + 1;
-    return { same: { start, end } };
-  }
-
   /** Takes over the parent's content where the file did not change and all its blobs are there. */
-  #reuse(known: Known, head: string, attributes: EntryAttributes): boolean {
-    if (!(known.same ? this.#takeOver(known.same, head) : this.#takeContent(known.node!, head, attributes)))
-      return false;
-    this.#counts.filesUnmodified++;
-    this.#counts.bytesProcessed += attributes.sizeBytes;
+  #reuse(known: Known, head: string): boolean {
+    return known.same ? this.#takeOver(known.same) : this.#takeContent(known.node!, head);
+  }
+
+  #takeOver({ start, end, contentAt }: SameNode): boolean {
+    if (!this.#allStored(this.#parent!.bytes, contentAt, end)) return false;
+    if (this.#run && this.#run.end + 1 !== start) this.#copyRun();
+    if (this.#onlyRun) this.#run = { start: this.#run?.start ?? start, end };
+    else this.#copy(start, end);
+    this.#parent!.pass(end);
+    this.#countUnmodified();
     return true;
   }
 
-  #takeOver({ start, end }: { readonly start: number; readonly end: number }, head: string): boolean {
-    if (!this.#allStored(this.#parent!, start + Buffer.byteLength(head), end)) return false;
-    this.#reserve(end - start + 1);
-    this.#length += this.#parent!.copy(nodeBytes, this.#length, start, end);
-    nodeBytes[this.#length++] = comma;
-    if (this.#takenOver && this.#takenOver.end + 1 !== start) this.#allTakenOver = false;
-    this.#takenOver = { start: this.#takenOver?.start ?? start, end };
-    return true;
-  }
-
-  #takeContent(node: TreeNode, head: string, attributes: EntryAttributes): boolean {
-    if (node.type !== 'file' || !node.content || !sameVersion(node, attributes)) return false;
+  #takeContent(node: TreeNode, head: string): boolean {
+    if (node.type !== 'file' || !node.content || !isSameVersion(node, status)) return false;
     const content = node.content.map((id) => `"${id}"`).join(',');
     const bytes = Buffer.from(content, 'latin1');
     if (!this.#allStored(bytes, 0, bytes.length)) return false;
     this.#write(`${head}[${content}]},`);
+    this.#countUnmodified();
     return true;
+  }
+
+  #countUnmodified(): void {
+    this.#counts.filesUnmodified++;
+    this.#counts.bytesProcessed += status.sizeBytes;
   }
 
   #allStored(bytes: Buffer, start: number, end: number): boolean {
@@ -223,9 +226,23 @@ export class EntriesBatch {
   }
 
   #write(text: string): void {
-    this.#allTakenOver = false;
+    this.#copyRun();
     this.#reserve(text.length * 3);
     this.#length += nodeBytes.write(text, this.#length);
+  }
+
+  /** From here on the nodes are not all one stretch of the parent. */
+  #copyRun(): void {
+    const run = this.#run;
+    this.#onlyRun = false;
+    this.#run = undefined;
+    if (run) this.#copy(run.start, run.end);
+  }
+
+  #copy(start: number, end: number): void {
+    this.#reserve(end - start + 1);
+    this.#length += this.#parent!.bytes.copy(nodeBytes, this.#length, start, end);
+    nodeBytes[this.#length++] = comma;
   }
 
   #reserve(bytes: number): void {
@@ -236,30 +253,16 @@ export class EntriesBatch {
   }
 }
 
+function isFile(mode: number): boolean {
+  return (mode & constants.S_IFMT) === constants.S_IFREG;
+}
+
 /** Strict: size, times and inode must all be the same. */
-function sameVersion(node: TreeNode, now: EntryAttributes): boolean {
+function isSameVersion(node: TreeNode, now: FileStatus): boolean {
   return (
     node.sizeBytes === now.sizeBytes &&
     node.mtimeNs === now.mtimeNs &&
     node.ctimeNs === now.ctimeNs &&
     node.inode === now.inode
   );
-}
-
-export function changedBetween(before: BigIntStats, after: BigIntStats): boolean {
-  return before.ino !== after.ino || before.size !== after.size || before.mtimeNs !== after.mtimeNs;
-}
-
-/** Never follows a symbolic link and never waits for the other end of a FIFO that took a file's place. */
-export function openForReading(path: Buffer): number {
-  try {
-    return openSync(path, openFlags | noAccessTime);
-  } catch (error) {
-    if (codeOf(error) !== 'EPERM') throw error;
-    return openSync(path, openFlags);
-  }
-}
-
-function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

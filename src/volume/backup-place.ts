@@ -1,5 +1,4 @@
 /** Where the content of a folder goes in the tree of its snapshot: at its root, or below folders that name the claim. */
-import { statSync } from 'node:fs';
 import type { BlobReader } from '../repository/blob-reader.ts';
 import { encodeNode } from '../repository/format/tree.ts';
 import type { FolderWalk } from './backup-walk.ts';
@@ -50,7 +49,9 @@ async function storePlace(
   content: string,
   timeNs: bigint,
 ): Promise<string> {
-  const attributes = readAttributes(path, Buffer.from(place.name), statSync(path, { bigint: true }));
+  // The folder itself, where the path is a link to it.
+  const folder = Buffer.concat([path, Buffer.from('/.')]);
+  const attributes = readAttributes(folder, Buffer.from(place.name));
   if (!attributes) throw new TypeError('a folder cannot be a socket');
   const nodes = [
     { name: place.name, json: encodeNode({ ...attributes, content: null, subtree: content }) },

@@ -1,5 +1,5 @@
 /** Thread of a backup: takes jobs in order, answers each, and sends packs as they fill. */
-import { closeSync, fstatSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { parentPort, workerData } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import { park, stopMessage } from '../base/threads.ts';
@@ -7,7 +7,7 @@ import { createBlobCodec } from '../repository/blob-codec.ts';
 import { BlobIndex, type BlobType } from '../repository/blob-index.ts';
 import { createChunker } from '../repository/chunker/chunker.ts';
 import { Packer, type PackSlot } from '../repository/packer.ts';
-import { EntriesBatch, openForReading } from './backup-entries.ts';
+import { EntriesBatch } from './backup-entries.ts';
 import type {
   BackupJob,
   BackupResult,
@@ -19,6 +19,9 @@ import type {
   SegmentResult,
 } from './backup-jobs.ts';
 import { ChunkWriter } from './chunk-writer.ts';
+import { FileStatus } from './file-status.ts';
+import { workingDirectory } from './libc.ts';
+import { openForReading, terminated } from './open-entry.ts';
 
 /** Level 1 is the sweet spot: higher levels cost more than they save on what volumes hold. */
 const compressionLevel = 1;
@@ -81,12 +84,12 @@ function run(job: BackupJob): BackupResult {
 }
 
 function readSegment(job: SegmentJob): SegmentResult {
-  const file = openForReading(Buffer.from(job.path, 'latin1'));
+  const file = openForReading(workingDirectory, terminated(Buffer.from(job.path, 'latin1')));
   try {
-    const before = fstatSync(file, { bigint: true });
+    const before = new FileStatus().readOpen(file);
+    const isOther = before.inode !== job.inode;
     const written = writer.write(file, job.offset, job.lengthBytes);
-    const after = fstatSync(file, { bigint: true });
-    const changed = before.ino !== job.inode || before.mtimeNs !== after.mtimeNs;
+    const changed = isOther || !before.isSameVersion(new FileStatus().readOpen(file));
     return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== job.lengthBytes };
   } finally {
     closeSync(file);

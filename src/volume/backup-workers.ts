@@ -122,6 +122,8 @@ export class BackupWorkers {
     };
     const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), {
       workerData: setup,
+      // Files are opened past Node, which would warn when it is to close them.
+      trackUnmanagedFds: false,
       resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
     });
     const thread: Thread = { worker, slots, waiting: [] };

@@ -23,6 +23,8 @@ interface Calls {
   readonly futimens: (fd: number, times: BigInt64Array) => number;
   readonly mkfifo: (path: Buffer, mode: number) => number;
   readonly mknod: (path: Buffer, mode: number, device: number) => number;
+  readonly statx: (directory: number, path: Buffer, flags: number, mask: number, result: Buffer) => number;
+  readonly openat: (directory: number, path: Buffer, flags: number) => number;
   readonly syncfs: { async(fd: number, done: (error: unknown, result: number) => void): void };
   readonly errno: () => number;
   /** Name of each error number of this system. */
@@ -32,8 +34,14 @@ interface Calls {
 const pathMaxBytes = 4096;
 /** Linux allows 64 KiB for the list of names and for one value. */
 const attributeMaxBytes = 65536;
-const atWorkingDirectory = -100;
+/** Stands for a folder in calls that take one, where paths are not below another. */
+export const workingDirectory = -100;
 const atSymlinkNoFollow = 0x100;
+const atNoAutomount = 0x800;
+const atEmptyPath = 0x1000;
+/** Everything that stat tells, too. */
+const basicStatus = 0x7ff;
+const closeOnExec = 0o2000000;
 /** FALLOC_FL_PUNCH_HOLE with FALLOC_FL_KEEP_SIZE. */
 const punchHoleKeepSize = 0x3;
 const seekData = 3;
@@ -76,6 +84,8 @@ function load(): Calls {
       futimens: library.func('futimens', 'int', ['int', 'const void *']),
       mkfifo: library.func('mkfifo', 'int', ['const void *', 'uint32_t']),
       mknod: library.func('mknod', 'int', ['const void *', 'uint32_t', 'uint64_t']),
+      statx: library.func('statx', 'int', ['int', 'const void *', 'int', 'uint32_t', 'void *']),
+      openat: library.func('openat', 'int', ['int', 'const void *', 'int']),
       syncfs: library.func('syncfs', 'int', ['int']),
       errno: () => koffi.errno(),
       errorNames: new Map(Object.entries(koffi.os.errno).map(([name, value]) => [Number(value), name])),
@@ -139,12 +149,28 @@ export function removeAttribute(entry: EntryHandle, name: string): void {
 /** Sets the times of the entry itself, also of a symbolic link. Nanoseconds since 1970, may be negative. */
 export function setTimes(path: Buffer, atimeNs: bigint, mtimeNs: bigint): void {
   const times = timespecs(atimeNs, mtimeNs);
-  const result = calls().utimensat(atWorkingDirectory, terminated(path), times, atSymlinkNoFollow);
+  const result = calls().utimensat(workingDirectory, terminated(path), times, atSymlinkNoFollow);
   if (result !== 0) throw failure('utimensat', path);
 }
 
 export function setTimesOfOpenFile(fd: number, atimeNs: bigint, mtimeNs: bigint): void {
   if (calls().futimens(fd, timespecs(atimeNs, mtimeNs)) !== 0) throw failure('futimens');
+}
+
+/**
+ * Fills `result`, a struct statx, with the status of what `name` (ending with NUL) is in the open directory, links not
+ * followed; of the open file itself where the name is empty.
+ */
+export function statAt(directory: number, name: Buffer, result: Buffer): void {
+  const flags = atSymlinkNoFollow | atNoAutomount | (name[0] === 0 ? atEmptyPath : 0);
+  if (calls().statx(directory, name, flags, basicStatus, result) !== 0) throw failure('statx', textOf(name));
+}
+
+/** Opens what `name` (ending with NUL) is in the open directory. */
+export function openAt(directory: number, name: Buffer, flags: number): number {
+  const file = calls().openat(directory, name, flags | closeOnExec);
+  if (file < 0) throw failure('openat', textOf(name));
+  return file;
 }
 
 /** `permissions` are masked by the umask, as everywhere. */
@@ -201,6 +227,10 @@ export function syncFileSystem(fd: number): Promise<void> {
   });
 }
 
+function textOf(name: Buffer): Buffer {
+  return name.subarray(0, name.indexOf(0));
+}
+
 function terminated(path: Buffer): Buffer {
   if (path.length >= pathMaxBytes) throw systemError('ENAMETOOLONG', 'open', path);
   path.copy(pathScratch);
@@ -239,4 +269,9 @@ function systemError(code: string, syscall: string, path?: Buffer): NodeJS.Errno
   const place = path === undefined ? '' : ` '${path.toString()}'`;
   const fields = path === undefined ? { code, syscall } : { code, syscall, path: path.toString() };
   return Object.assign(new Error(`${code}: ${syscall}${place}`), fields);
+}
+
+/** The code that Node or the system gave an error, such as ENOENT. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
 }

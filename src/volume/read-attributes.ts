@@ -1,7 +1,10 @@
 /** Everything that a backup keeps of an entry except its content. Where it has no extended attributes: one call of the C library. */
-import { type BigIntStats, readlinkSync } from 'node:fs';
-import type { ExtendedAttribute, TreeNode } from '../repository/format/tree.ts';
+import { readlinkSync } from 'node:fs';
+import { goLatin1NameJson } from '../repository/format/go-json.ts';
+import { formatSeconds } from '../repository/format/time.ts';
+import { type ExtendedAttribute, encodePlainFileHead, type TreeNode } from '../repository/format/tree.ts';
 import { goModeFromPosix, typeFromPosix } from './attributes.ts';
+import { FileStatus } from './file-status.ts';
 import { getAttribute, listAttributeNames } from './libc.ts';
 import { groupName, userName } from './user-names.ts';
 
@@ -10,45 +13,62 @@ export type EntryAttributes = Omit<TreeNode, 'content' | 'subtree'>;
 const noAttributes: readonly ExtendedAttribute[] = [];
 
 /**
- * What `stat` (of lstat) says of an entry that is called `name` in its tree; extended attributes and link target are empty.
+ * What the status says of an entry that is called `name` in its tree; extended attributes and link target are empty.
  * undefined for sockets, which nothing can restore. As restic does: atime is set to mtime, size belongs to files only, links not to
  * directories and FIFOs. The device number of the file system is kept only where hard links need it, since it changes with each mount.
  */
-export function statAttributes(name: Buffer, stat: BigIntStats): EntryAttributes | undefined {
-  const mode = Number(stat.mode);
+export function statusAttributes(name: Buffer, status: FileStatus): EntryAttributes | undefined {
+  const { mode, uid, gid, mtimeNs } = status;
   const type = typeFromPosix(mode);
   if (type === undefined || type === 'socket') return undefined;
-  const uid = Number(stat.uid);
-  const gid = Number(stat.gid);
-  const links = type === 'dir' || type === 'fifo' ? 0 : Number(stat.nlink);
+  const links = type === 'dir' || type === 'fifo' ? 0 : status.links;
   const isDevice = type === 'dev' || type === 'chardev';
   return {
     name,
     type,
     mode: goModeFromPosix(mode),
-    mtimeNs: stat.mtimeNs,
-    atimeNs: stat.mtimeNs,
-    ctimeNs: stat.ctimeNs,
+    mtimeNs,
+    atimeNs: mtimeNs,
+    ctimeNs: status.ctimeNs,
     uid,
     gid,
     user: userName(uid),
     group: groupName(gid),
-    inode: stat.ino,
-    deviceId: links > 1 ? stat.dev : 0n,
-    sizeBytes: type === 'file' ? Number(stat.size) : 0,
+    inode: status.inode,
+    deviceId: links > 1 ? status.device : 0n,
+    sizeBytes: type === 'file' ? status.sizeBytes : 0,
     links,
     extendedAttributes: noAttributes,
-    device: isDevice ? Number(stat.rdev) : 0,
+    device: isDevice ? Number(status.ownDevice) : 0,
   };
 }
 
-/** All of an entry: what `stat` says, and what only further calls say. undefined for sockets. */
-export function readAttributes(path: Buffer, name: Buffer, stat: BigIntStats): EntryAttributes | undefined {
-  const attributes = statAttributes(name, stat);
+/** The head of the node of a regular file with one link, as long as it has no extended attributes. `name` is latin1. */
+export function plainFileHead(name: string, status: FileStatus, sizeBytes: number): string {
+  const { uid, gid } = status;
+  const mtime = formatSeconds(status.mtimeSeconds, status.mtimeNanoseconds);
+  const head = {
+    nameJson: goLatin1NameJson(name),
+    type: 'file',
+    mode: goModeFromPosix(status.mode),
+    mtime,
+    atime: mtime,
+    ctime: formatSeconds(status.ctimeSeconds, status.ctimeNanoseconds),
+    uid,
+    gid,
+    user: userName(uid),
+    group: groupName(gid),
+  } as const;
+  return encodePlainFileHead(head, status.inodeText, sizeBytes);
+}
+
+/** All of an entry: what its status says, and what only further calls say. undefined for sockets. */
+export function readAttributes(path: Buffer, name: Buffer): EntryAttributes | undefined {
+  const attributes = statusAttributes(name, new FileStatus().readPath(path));
   return attributes && readFurther(path, attributes);
 }
 
-/** Adds extended attributes and link target to what statAttributes gave. */
+/** Adds extended attributes and link target to what statusAttributes gave. */
 export function readFurther(path: Buffer, attributes: EntryAttributes): EntryAttributes {
   const extendedAttributes = readExtendedAttributes(path);
   const all = extendedAttributes.length > 0 ? { ...attributes, extendedAttributes } : attributes;
@@ -56,7 +76,7 @@ export function readFurther(path: Buffer, attributes: EntryAttributes): EntryAtt
 }
 
 /** In the order of the file system; an attribute that vanishes meanwhile is left out. */
-function readExtendedAttributes(path: Buffer): readonly ExtendedAttribute[] {
+export function readExtendedAttributes(path: Buffer): readonly ExtendedAttribute[] {
   const names = listAttributeNames(path);
   if (names.length === 0) return noAttributes;
   const attributes: ExtendedAttribute[] = [];

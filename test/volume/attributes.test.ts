@@ -139,7 +139,7 @@ function place(name: string): Buffer {
 }
 
 function read(name: string): EntryAttributes | undefined {
-  return readAttributes(place(name), Buffer.from(name), lstatSync(place(name), { bigint: true }));
+  return readAttributes(place(name), Buffer.from(name));
 }
 
 function decimal(ns: bigint): string {
@@ -149,12 +149,11 @@ function decimal(ns: bigint): string {
 
 /** Deepest first, as a restore does it. */
 function copyAttributes(writer: AttributeWriter, from: Buffer, to: Buffer): void {
-  const stat = lstatSync(from, { bigint: true });
-  if (stat.isDirectory()) {
+  if (lstatSync(from).isDirectory()) {
     const names = process.getBuiltinModule('node:fs').readdirSync(from, { encoding: 'buffer' });
     for (const name of names) copyAttributes(writer, joined(from, name), joined(to, name));
   }
-  const attributes = readAttributes(from, from, stat);
+  const attributes = readAttributes(from, from);
   if (attributes === undefined) throw new Error('no attributes');
   if (attributes.linkTarget) expect(readlinkSync(to, 'buffer')).toEqual(attributes.linkTarget);
   writer.write(to, attributes);

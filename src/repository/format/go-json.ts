@@ -44,8 +44,12 @@ export function goJsonBytes(bytes: Buffer): string {
 
 /** A file name as a node stores it: quoted as strconv.Quote does, without the outer quotes, then as a JSON string. */
 export function goNameJson(name: Buffer): string {
-  const latin1 = name.toString('latin1');
-  return plainText.test(latin1) ? `"${latin1}"` : goJsonString(goQuote(name));
+  return goLatin1NameJson(name.toString('latin1'));
+}
+
+/** As goNameJson, for a name whose bytes are kept as latin1. */
+export function goLatin1NameJson(name: string): string {
+  return plainText.test(name) ? `"${name}"` : goJsonString(goQuote(Buffer.from(name, 'latin1')));
 }
 
 /** strconv.Quote without the outer quotes. */

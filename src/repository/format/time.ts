@@ -19,6 +19,11 @@ export function formatTime(ns: bigint): string {
     rest += 1_000_000_000;
     seconds -= 1;
   }
+  return formatSeconds(seconds, rest);
+}
+
+/** As formatTime, for whole seconds since 1970, rounded down, and the nanoseconds above them. */
+export function formatSeconds(seconds: number, rest: number): string {
   if (seconds < minSeconds || seconds > maxSeconds) {
     return clampedYear(seconds);
   }
