@@ -18,4 +18,4 @@ COPY src ./src
 
 # Enough for everything but moving a volume's files; movers are started as user 0 to keep owners.
 USER 65532:65532
-ENTRYPOINT ["node", "/app/cmd/holdfast.ts"]
+ENTRYPOINT ["node", "/app/cmd/holdfast.js"]

@@ -22,7 +22,7 @@ export interface Place {
 }
 
 const password = 'benchmark';
-const entryPoint = resolve(import.meta.dirname, '../cmd/holdfast.ts');
+const entryPoint = resolve(import.meta.dirname, '../cmd/holdfast.js');
 
 /** Holdfast, restic, and those of the others that are on the PATH. */
 export function findTools(): Tool[] {

@@ -25,7 +25,7 @@ export interface RunningCli {
 }
 
 export function startCli(args: readonly string[], options: CliOptions = {}): RunningCli {
-  return start(process.execPath, [resolve(projectFolder, 'cmd/holdfast.ts'), ...args], options);
+  return start(process.execPath, [resolve(projectFolder, 'cmd/holdfast.js'), ...args], options);
 }
 
 export function runCli(args: readonly string[], options: CliOptions = {}): Promise<CliResult> {

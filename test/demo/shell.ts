@@ -3,7 +3,7 @@ import { spawnSync } from 'node:child_process';
 import { chmodSync, mkdirSync, writeFileSync } from 'node:fs';
 import { delimiter, join, resolve } from 'node:path';
 
-const entryPoint = resolve(import.meta.dirname, '../../cmd/holdfast.ts');
+const entryPoint = resolve(import.meta.dirname, '../../cmd/holdfast.js');
 
 export class DemoShell {
   readonly #folder: string;

@@ -37,7 +37,7 @@ interface Ended {
 
 /** Runs `holdfast restore` of the backup into `claim`; killed hard as soon as it says the words. */
 function restore(claim: string, args: readonly string[], killAt?: string): Promise<Ended> {
-  const command = join(import.meta.dirname, '../../../cmd/holdfast.ts');
+  const command = join(import.meta.dirname, '../../../cmd/holdfast.js');
   const env = {
     ...process.env,
     ...scene.credentials,
