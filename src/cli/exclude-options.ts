@@ -37,7 +37,7 @@ export async function excludeRules(given: ExcludeOptionValues, env: Environment)
 }
 
 /** `$NAME` and `${NAME}` stand for variables of the environment, `$$` for `$`: as in restic. */
-async function readPatterns(path: string, env: Environment): Promise<string[]> {
+export async function readPatterns(path: string, env: Environment): Promise<string[]> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');

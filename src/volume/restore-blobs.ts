@@ -33,6 +33,11 @@ export class BlobOpener {
     return plain;
   }
 
+  /** SHA-256 into 32 bytes. */
+  hash(data: Uint8Array, digest: Uint8Array): void {
+    this.#codec.hash(data, digest, 0);
+  }
+
   #decompress(frame: Buffer, length: number, id: Buffer): Buffer {
     if (length > blobLimitBytes) {
       throw new HoldfastError('FILE_DAMAGED', { ...named(id), reason: `it should become ${length} bytes` });

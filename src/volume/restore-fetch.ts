@@ -1,5 +1,6 @@
 /** Fetches the ranges of packs that the jobs of one thread need, ahead of their use and in bounded memory. */
 import type { Store } from '../store/store.ts';
+import type { JobCheck } from './restore-check.ts';
 import type { RestoreJob } from './restore-job.ts';
 
 /** Blobs with less than this between them are fetched together, as restic does it. */
@@ -17,33 +18,34 @@ export interface Segment {
   readonly endBlob: number;
 }
 
-/** `spans` as in RestoreJob: ascending by offset. */
-export function planSegments(spans: Uint32Array): Segment[] {
+/** `spans` as in RestoreJob: ascending by offset. Of the blobs only those with 1 in `isNeeded`, where it is given. */
+export function planSegments(spans: Uint32Array, isNeeded?: Uint8Array): Segment[] {
   const segments: Segment[] = [];
-  let firstBlob = 0;
-  let end = 0;
+  let segment: Segment | undefined;
   const blobCount = spans.length / 3;
   for (let blob = 0; blob < blobCount; blob++) {
+    if (isNeeded && isNeeded[blob] === 0) continue;
     const offset = spans[3 * blob]!;
-    const blobEnd = offset + spans[3 * blob + 1]!;
-    const start = spans[3 * firstBlob]!;
-    if (blob > firstBlob && (offset > end + gapLimitBytes || blobEnd > start + requestLimitBytes)) {
-      segments.push({ offset: start, length: end - start, firstBlob, endBlob: blob });
-      firstBlob = blob;
-      end = 0;
+    const end = offset + spans[3 * blob + 1]!;
+    if (
+      segment &&
+      offset <= segment.offset + segment.length + gapLimitBytes &&
+      end <= segment.offset + requestLimitBytes
+    ) {
+      segment = { ...segment, length: Math.max(segment.length, end - segment.offset), endBlob: blob + 1 };
+      segments[segments.length - 1] = segment;
+    } else {
+      segment = { offset, length: end - offset, firstBlob: blob, endBlob: blob + 1 };
+      segments.push(segment);
     }
-    end = Math.max(end, blobEnd);
-  }
-  if (blobCount > 0) {
-    const start = spans[3 * firstBlob]!;
-    segments.push({ offset: start, length: end - start, firstBlob, endBlob: blobCount });
   }
   return segments;
 }
 
 export interface FetchedSegment {
   readonly job: RestoreJob;
-  /** undefined for a job without content. */
+  readonly check: JobCheck | undefined;
+  /** undefined for a job that needs nothing. */
   readonly segment: Segment | undefined;
   readonly isFirst: boolean;
   readonly isLast: boolean;
@@ -53,6 +55,7 @@ export interface FetchedSegment {
 
 interface Request {
   readonly job: RestoreJob;
+  readonly check: JobCheck | undefined;
   readonly segment: Segment | undefined;
   readonly isFirst: boolean;
   readonly isLast: boolean;
@@ -70,12 +73,13 @@ export class ReadAhead {
     this.#store = store;
   }
 
-  add(job: RestoreJob): void {
-    const segments: (Segment | undefined)[] = planSegments(job.blobSpans);
+  /** With a check, only what it says is needed. */
+  add(job: RestoreJob, check?: JobCheck): void {
+    const segments: (Segment | undefined)[] = planSegments(job.blobSpans, check?.isNeeded);
     if (segments.length === 0) segments.push(undefined);
     segments.forEach((segment, index) => {
       const isLast = index === segments.length - 1;
-      this.#queue.push({ job, segment, isFirst: index === 0, isLast, outcome: undefined });
+      this.#queue.push({ job, check, segment, isFirst: index === 0, isLast, outcome: undefined });
     });
     this.#startWhatFits();
     this.#wake?.();
@@ -95,8 +99,8 @@ export class ReadAhead {
     this.#startedRequests -= 1;
     this.#startedBytes -= request.segment?.length ?? 0;
     this.#startWhatFits();
-    const { job, segment, isFirst, isLast } = request;
-    return { job, segment, isFirst, isLast, outcome };
+    const { job, check, segment, isFirst, isLast } = request;
+    return { job, check, segment, isFirst, isLast, outcome };
   }
 
   #startWhatFits(): void {

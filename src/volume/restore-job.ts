@@ -6,10 +6,14 @@ import type { ExtendedAttribute, TreeNode } from '../repository/format/tree.ts';
 import type { FoundBlob } from '../repository/load-index.ts';
 import type { RestoredAttributes } from './write-attributes.ts';
 
+/** How a job begins with a file: a new one, one in place of another, or the one that is there, whose content is compared. */
+export type FileStart = 'make' | 'replace' | 'compare';
+
 /** A file as the job sees it: `whole` is made, filled and finished by this job alone; of others the job writes its parts. */
 export interface JobFile {
-  /** Path of the folder, without a final slash. */
+  /** Its path below the target, without slashes at its ends. */
   readonly folder: Buffer;
+  readonly start: FileStart;
   readonly node: TreeNode;
   readonly sizeBytes: number;
   readonly isWhole: boolean;
@@ -19,6 +23,8 @@ export interface JobFile {
 
 export interface RestoreJob {
   readonly number: number;
+  /** Nothing is fetched or written: what differs from the blobs is a failure. */
+  readonly isCheck: boolean;
   /** '' where no file has content. */
   readonly packId: string;
   /** SHA-256 of each blob, 32 bytes each; blobs are in the order of the pack. */
@@ -32,7 +38,7 @@ export interface RestoreJob {
   readonly folders: readonly Uint8Array[];
   /** The names of all files, one after the other. */
   readonly names: Uint8Array;
-  /** Per file: number of its folder, end of its name in `names`, mode, uid, gid, 1 when it is whole. */
+  /** Per file: number of its folder, end of its name in `names`, mode, uid, gid, 1 when it is whole, number of its start. */
   readonly files: Uint32Array;
   readonly splitNumbers: Int32Array;
   readonly sizes: Float64Array;
@@ -46,21 +52,27 @@ export interface RestoreJob {
 export interface JobResult {
   readonly number: number;
   readonly filesDone: number;
+  /** Of them, those that were right already. */
+  readonly filesUnchanged: number;
   readonly bytesWritten: number;
-  /** Split files of which the job wrote its parts, as well or badly as it went. */
-  readonly splitNumbers: readonly number[];
+  /** Content that was there already. */
+  readonly bytesUnchanged: number;
+  /** Split files of which the job wrote its parts, as well or badly as it went; and whether it wrote anything. */
+  readonly splits: readonly { readonly number: number; readonly hasWritten: boolean }[];
   readonly failures: readonly EntryFailure[];
 }
 
-/** A path that is not restored completely, and why. */
+/** An entry that is not restored completely, and why. */
 export interface EntryFailure {
-  readonly path: Uint8Array;
+  /** Below the target, latin1. */
+  readonly path: string;
   readonly message: string;
   /** Number of the split file; -1 for every other entry. */
   readonly splitNumber: number;
 }
 
-const fileColumns = 6;
+const fileColumns = 7;
+const starts: readonly FileStart[] = ['make', 'replace', 'compare'];
 const nanosecondsPerSecond = 1_000_000_000n;
 
 interface PlannedBlob {
@@ -117,9 +129,15 @@ export class JobBuilder {
     this.#writtenBytes += plainLength(found);
   }
 
-  build(number: number): RestoreJob {
+  build(number: number, isCheck = false): RestoreJob {
     const blobs = [...this.#blobs.values()].sort((a, b) => a.found.offset - b.found.offset);
-    return { number, packId: this.packId, ...blobColumns(blobs, this.#useCount), ...columnsOfFiles(this.#files) };
+    return {
+      number,
+      isCheck,
+      packId: this.packId,
+      ...blobColumns(blobs, this.#useCount),
+      ...columnsOfFiles(this.#files),
+    };
   }
 }
 
@@ -155,7 +173,7 @@ function columnsOfFiles(planned: readonly JobFile[]) {
   const times = new Float64Array(4 * planned.length);
   const attributes = new Map<number, readonly ExtendedAttribute[]>();
   let nameEnd = 0;
-  planned.forEach(({ folder, node, sizeBytes, isWhole, splitNumber }, index) => {
+  planned.forEach(({ folder, node, start, sizeBytes, isWhole, splitNumber }, index) => {
     let folderNumber = folderNumbers.get(folder);
     if (folderNumber === undefined) {
       folderNumber = folderNumbers.size;
@@ -169,6 +187,7 @@ function columnsOfFiles(planned: readonly JobFile[]) {
     files[at + 3] = node.uid;
     files[at + 4] = node.gid;
     files[at + 5] = isWhole ? 1 : 0;
+    files[at + 6] = starts.indexOf(start);
     splitNumbers[index] = splitNumber;
     sizes[index] = sizeBytes;
     putTime(times, 4 * index, node.mtimeNs);
@@ -196,23 +215,29 @@ function timeAt(times: Float64Array, at: number): bigint {
 /** Reads the columns of a job that arrived in a thread. */
 export class JobFiles {
   readonly #job: RestoreJob;
+  readonly #folders: readonly string[];
   readonly count: number;
 
   constructor(job: RestoreJob) {
     this.#job = job;
+    this.#folders = job.folders.map((folder) => Buffer.from(folder).toString('latin1'));
     this.count = job.splitNumbers.length;
   }
 
-  path(file: number): Buffer {
-    const { files, folders, names } = this.#job;
+  /** Below the target, latin1. */
+  folder(file: number): string {
+    return this.#folders[this.#job.files[fileColumns * file]!]!;
+  }
+
+  name(file: number): Buffer {
+    const { files, names } = this.#job;
     const start = file === 0 ? 0 : files[fileColumns * (file - 1) + 1]!;
     const end = files[fileColumns * file + 1]!;
-    const folder = folders[files[fileColumns * file]!]!;
-    const path = Buffer.allocUnsafe(folder.length + 1 + end - start);
-    path.set(folder);
-    path[folder.length] = 0x2f;
-    path.set(names.subarray(start, end), folder.length + 1);
-    return path;
+    return Buffer.from(names.buffer, names.byteOffset + start, end - start);
+  }
+
+  start(file: number): FileStart {
+    return starts[this.#job.files[fileColumns * file + 6]!] ?? 'make';
   }
 
   isWhole(file: number): boolean {

@@ -2,9 +2,11 @@
  * Turns files into jobs by pack, in the order in which packs are first used, while the trees are still being read.
  * What is planned but not yet sent is bounded; a pack that is needed again later gets another job.
  */
+import { type ContentRun, type ContentRuns, runsOf } from '../repository/format/content-runs.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import type { FoundBlob, LoadedIndex } from '../repository/load-index.ts';
-import { JobBuilder, plainLength, type RestoreJob } from './restore-job.ts';
+import { ZeroBlobs } from '../repository/zero-blobs.ts';
+import { type FileStart, JobBuilder, type JobFile, plainLength, type RestoreJob } from './restore-job.ts';
 import type { SplitFiles } from './restore-split.ts';
 
 /** A job is sent when it reaches one of these. */
@@ -16,11 +18,37 @@ const openWeightLimit = 64 << 10;
 /** A larger file is written by several jobs. */
 const wholeFileLimitBytes = 8 << 20;
 
+/** Runs of zeros from this length on are made as holes at once, without a job. */
+const longZerosBytes = 1 << 20;
+
+/** A node whose long content is beside it. */
+export type FileNode = TreeNode & { readonly longContent?: ContentRuns };
+
 export interface PlanContext {
   readonly index: LoadedIndex;
-  readonly splits: SplitFiles;
+  /** undefined: the jobs only check. */
+  readonly splits: SplitFiles | undefined;
+  /** Whether a range of a file is a hole; for jobs that only check. */
+  readonly isHole?: (folder: string, node: TreeNode, offset: number, lengthBytes: number) => boolean;
+  /** Content that is restored without a job. */
+  readonly onZeros?: (lengthBytes: number) => void;
   /** Waits while the threads have enough to do. */
   readonly submit: (job: RestoreJob) => Promise<void>;
+}
+
+interface PlannedFile {
+  readonly folder: Buffer;
+  readonly node: FileNode;
+  readonly start: FileStart;
+}
+
+interface Run {
+  readonly jobFile: JobFile;
+  readonly folder: string;
+  readonly id: string;
+  readonly position: number;
+  readonly lengthBytes: number;
+  readonly count: number;
 }
 
 interface Measure {
@@ -32,6 +60,7 @@ interface Measure {
 export class RestorePlan {
   readonly #context: PlanContext;
   readonly #open = new Map<string, JobBuilder>();
+  readonly #zeros = new ZeroBlobs();
   #openWeight = 0;
   #jobCount = 0;
 
@@ -39,25 +68,20 @@ export class RestorePlan {
     this.#context = context;
   }
 
-  /** Throws an Error that names the blob when the index does not know one of the file's blobs. */
-  async addFile(folder: Buffer, node: TreeNode): Promise<void> {
-    const content = node.content ?? [];
-    const [onlyId] = content;
-    if (onlyId !== undefined && content.length === 1) {
+  /** `folder` is its path below the target, latin1. Throws an Error that names the blob when the index does not know one of the file's blobs. */
+  async addFile(folder: Buffer, node: FileNode, start: FileStart): Promise<void> {
+    const [onlyId] = node.content ?? [];
+    if (onlyId !== undefined && node.content?.length === 1) {
       const found = this.#find(onlyId);
-      await this.#addWhole(folder, node, { sizeBytes: plainLength(found), packId: found.packId }, [found]);
+      const measure = { sizeBytes: plainLength(found), packId: found.packId };
+      await this.#addWhole({ folder, node, start }, measure, [found]);
       return;
     }
-    const measure = this.#measure(content);
+    const measure = this.#measure(node);
     const isWhole = measure.packId !== undefined && measure.sizeBytes <= wholeFileLimitBytes;
-    if (isWhole)
-      await this.#addWhole(
-        folder,
-        node,
-        measure,
-        content.map((id) => this.#find(id)),
-      );
-    else await this.#addSplit(folder, node, measure.sizeBytes);
+    if (!isWhole) return this.#addSplit({ folder, node, start }, measure.sizeBytes);
+    const blobs = (node.content ?? []).map((id) => this.#find(id));
+    return this.#addWhole({ folder, node, start }, measure, blobs);
   }
 
   /** Sends what is left. */
@@ -65,25 +89,25 @@ export class RestorePlan {
     for (const builder of [...this.#open.values()]) await this.#send(builder);
   }
 
-  #measure(content: readonly string[]): Measure {
+  #measure(node: FileNode): Measure {
     let sizeBytes = 0;
-    let packId: string | undefined = '';
-    for (const id of content) {
+    let packId: string | undefined = node.longContent ? undefined : '';
+    for (const { id, count } of contentOf(node)) {
       const found = this.#find(id);
       if (packId === '') packId = found.packId;
       else if (packId !== found.packId) packId = undefined;
-      sizeBytes += plainLength(found);
+      sizeBytes += count * plainLength(found);
     }
     return { sizeBytes, packId };
   }
 
-  async #addWhole(folder: Buffer, node: TreeNode, measure: Measure, blobs: readonly FoundBlob[]): Promise<void> {
+  async #addWhole(file: PlannedFile, measure: Measure, blobs: readonly FoundBlob[]): Promise<void> {
     const { sizeBytes, packId = '' } = measure;
     const builder = this.#builderOf(packId);
-    const file = builder.addFile({ folder, node, sizeBytes, isWhole: true, splitNumber: -1 });
+    const number = builder.addFile({ ...file, sizeBytes, isWhole: true, splitNumber: -1 });
     let position = 0;
     blobs.forEach((found, index) => {
-      builder.addUse(node.content![index]!, found, file, position);
+      builder.addUse(file.node.content![index]!, found, number, position);
       position += plainLength(found);
     });
     this.#openWeight += 1 + blobs.length;
@@ -91,28 +115,48 @@ export class RestorePlan {
   }
 
   /** The file is there, empty, before the first job writes into it. */
-  async #addSplit(folder: Buffer, node: TreeNode, sizeBytes: number): Promise<void> {
+  async #addSplit(file: PlannedFile, sizeBytes: number): Promise<void> {
     const { splits } = this.#context;
-    const splitNumber = splits.create(folder, node, sizeBytes);
-    const split = { folder, node, sizeBytes, isWhole: false, splitNumber };
+    const folder = file.folder.toString('latin1');
+    const split = splits?.create(folder, file.node, sizeBytes, file.start);
+    const splitNumber = split?.number ?? -1;
+    const jobFile = { ...file, start: split?.start ?? file.start, sizeBytes, isWhole: false, splitNumber };
     const fileNumbers = new WeakMap<JobBuilder, number>();
     let position = 0;
-    for (const id of node.content ?? []) {
+    for (const { id, count } of contentOf(file.node)) {
       const found = this.#find(id);
-      const builder = this.#builderOf(found.packId);
-      let file = fileNumbers.get(builder);
-      if (file === undefined) {
-        file = builder.addFile(split);
-        fileNumbers.set(builder, file);
-        splits.expectJob(splitNumber);
-        this.#openWeight += 1;
+      const lengthBytes = plainLength(found);
+      if (this.#isMadeHole({ jobFile, folder, id, position, lengthBytes, count })) {
+        position += count * lengthBytes;
+        continue;
       }
-      builder.addUse(id, found, file, position);
-      this.#openWeight += 1;
-      position += plainLength(found);
-      await this.#sendWhatIsFull(builder);
+      for (let time = 0; time < count; time++) {
+        const builder = this.#builderOf(found.packId);
+        let number = fileNumbers.get(builder);
+        if (number === undefined) {
+          number = builder.addFile(jobFile);
+          fileNumbers.set(builder, number);
+          splits?.expectJob(splitNumber);
+          this.#openWeight += 1;
+        }
+        builder.addUse(id, found, number, position);
+        this.#openWeight += 1;
+        position += lengthBytes;
+        await this.#sendWhatIsFull(builder);
+      }
     }
-    splits.allPlanned(splitNumber);
+    splits?.allPlanned(splitNumber);
+  }
+
+  /** A long run of zeros needs no blob. */
+  #isMadeHole({ jobFile, folder, id, position, lengthBytes, count }: Run): boolean {
+    const { splits, isHole, onZeros } = this.#context;
+    const runBytes = count * lengthBytes;
+    if (count === 1 || runBytes < longZerosBytes || !this.#zeros.has(id, lengthBytes)) return false;
+    if (!splits) return isHole?.(folder, jobFile.node, position, runBytes) ?? false;
+    if (!splits.makeHole(jobFile.splitNumber, position, runBytes)) return false;
+    onZeros?.(runBytes);
+    return true;
   }
 
   #find(id: string): FoundBlob {
@@ -145,6 +189,11 @@ export class RestorePlan {
   async #send(builder: JobBuilder): Promise<void> {
     this.#open.delete(builder.packId);
     this.#openWeight -= builder.weight;
-    await this.#context.submit(builder.build(this.#jobCount++));
+    await this.#context.submit(builder.build(this.#jobCount++, this.#context.splits === undefined));
   }
+}
+
+/** The blobs of a file in their order. */
+export function contentOf({ content, longContent }: FileNode): Iterable<ContentRun> {
+  return longContent ?? runsOf(content ?? []);
 }

@@ -1,245 +1,175 @@
 /**
- * Walks the trees of a snapshot on the main thread: makes folders, links and special files, and plans the files. Trees are loaded a
- * few ahead. What can only be done at the end (hard links, attributes of folders) is kept until finish().
+ * Goes through the trees of a snapshot for a restore, a folder at a time, with a few trees loaded ahead, and tells a visitor
+ * what is selected. Names and folders that no sound tree has are left out and told.
  */
-import { linkSync, symlinkSync } from 'node:fs';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
-import { permissionsFromGo, posixTypeBits } from './attributes.ts';
-import { makeDevice, makeFifo } from './libc.ts';
-import { isTargetLost, joinPath, makeFolder, makingRoom, problemWithName } from './restore-target.ts';
-import type { AttributeWriter } from './write-attributes.ts';
+import type { TreePart } from '../repository/format/tree-scanner.ts';
+import type { LargeTree } from '../repository/large-tree.ts';
+import { deepestFolder } from '../repository/walk-tree.ts';
+import { joinBelow, withoutHandles } from './open-folders.ts';
+import { type Place, pathOf } from './restore-place.ts';
+import type { FileNode } from './restore-plan.ts';
+import type { Selection } from './restore-selection.ts';
+import { isTargetLost, problemWithName } from './restore-target.ts';
 
 /** Trees being loaded or waiting for their turn. */
 const treesAhead = 32;
 
+export interface WalkVisitor {
+  /** A folder that is selected, or may hold what is. Whether to go into it; throws to say why not. */
+  folder(place: Place): boolean;
+  /** Anything else that is selected, in the folder that came last. May wait. `path` is latin1, below the target. */
+  entry(place: Place, node: FileNode, path: string): Promise<void> | void;
+  /** After all entries of a folder, with the names (latin1) of all of them, selected or not. */
+  left?(place: Place, names: () => ReadonlySet<string>): void;
+}
+
 export interface WalkContext {
-  readonly loadTree: (id: string) => Promise<TreeNode[]>;
-  /** May wait; throws when the file cannot be planned. */
-  readonly addFile: (folder: Buffer, node: TreeNode) => Promise<void>;
-  readonly attributes: AttributeWriter;
-  readonly replace: boolean;
-  readonly onError: (path: Buffer, message: string) => void;
+  readonly loadTree: (id: string) => Promise<readonly TreeNode[] | LargeTree>;
+  readonly selection: Selection;
+  readonly visitor: WalkVisitor;
+  /** `path` is latin1, below the target. */
+  readonly onError: (path: string, message: string) => void;
   /** Throws when the run has been ended. */
   readonly throwIfEnded: () => void;
 }
 
-export interface WalkCounts {
-  /** Regular files, with those that only become a link. */
-  files: number;
-  folders: number;
-  /** Symbolic links, FIFOs, devices. */
-  others: number;
-  /** Sockets: nothing can restore them. */
-  skipped: number;
-  /** Regular files that are another name of one that was restored already. */
-  hardLinks: number;
-}
-
 interface Folder {
-  readonly path: Buffer;
+  readonly place: Place;
   readonly treeId: string;
-  nodes: Promise<TreeNode[]> | undefined;
-}
-
-/** An entry with several names, by its inode. */
-interface LinkedEntry {
-  readonly path: Buffer;
-  readonly node: TreeNode;
+  tree: Promise<readonly TreeNode[] | LargeTree> | undefined;
 }
 
 export class RestoreWalk {
-  readonly counts: WalkCounts = { files: 0, folders: 0, others: 0, skipped: 0, hardLinks: 0 };
   readonly #context: WalkContext;
   /** The next one is the last. */
   readonly #waiting: Folder[] = [];
-  readonly #linked = new Map<string, LinkedEntry>();
-  readonly #links: { readonly from: Buffer; readonly to: Buffer }[] = [];
-  /** Parents before children. */
-  readonly #folders: { readonly path: Buffer; readonly node: TreeNode; readonly isNew: boolean }[] = [];
   #treesAhead = 0;
 
   constructor(context: WalkContext) {
     this.#context = context;
   }
 
-  /** Everything below the tree goes into the folder, which is there. `node`: the attributes that the folder gets at the end. */
-  async run(treeId: string, path: Buffer, node?: TreeNode): Promise<void> {
-    if (node) this.#folders.push({ path, node, isNew: false });
-    this.#waiting.push({ path, treeId, nodes: undefined });
+  /** `node`: the folder of the tree, where it is not the root of a snapshot. */
+  async run(treeId: string, node?: TreeNode): Promise<void> {
+    const { isOfRoot } = this.#context.selection;
+    const root = { parent: undefined, name: Buffer.alloc(0), node, isSelected: isOfRoot, depth: 0 };
+    this.#context.visitor.folder(root);
+    this.#waiting.push({ place: root, treeId, tree: undefined });
     for (let folder = this.#waiting.pop(); folder; folder = this.#waiting.pop()) {
       this.#context.throwIfEnded();
-      await this.#fill(folder);
+      await this.#visit(folder);
     }
   }
 
-  /** After all files are written. */
-  finish(): void {
-    for (const { from, to } of this.#links) {
-      this.#guarded(to, () => makingRoom(to, this.#context.replace, () => linkSync(from, to)));
-    }
-    for (const { path, node, isNew } of this.#folders.toReversed()) {
-      this.#guarded(path, () => this.#context.attributes.write(path, node, isNew));
-    }
-  }
-
-  async #fill(folder: Folder): Promise<void> {
-    let nodes: TreeNode[];
-    try {
-      nodes = await this.#load(folder);
-    } catch (error) {
-      if (!isDamage(error)) throw error;
-      this.#context.onError(folder.path, `its content is not restored: ${messageOf(error)}`);
-      return;
-    }
+  async #visit(folder: Folder): Promise<void> {
+    const { visitor } = this.#context;
+    const path = pathOf(folder.place);
     const firstChild = this.#waiting.length;
     const taken = new TakenNames();
-    for (const node of nodes) {
-      const problem = problemWithName(node.name) ?? taken.problemWith(node.name);
-      const path = joinPath(folder.path, node.name);
-      if (problem) this.#context.onError(path, `it is left out: ${problem}`);
-      else await this.#guardedAsync(path, () => this.#addEntry(folder.path, path, node));
+    try {
+      for await (const part of partsOf(await this.#load(folder))) {
+        for (const [index, node] of part.nodes.entries()) {
+          const longContent = part.long.get(index);
+          await this.#node(folder.place, path, longContent ? { ...node, longContent } : node, taken);
+        }
+      }
+      visitor.left?.(folder.place, () => taken.all());
+    } catch (error) {
+      this.#context.throwIfEnded();
+      if (!isDamage(error)) throw error;
+      this.#context.onError(path, `its content is not restored: ${messageOf(error)}`);
     }
     this.#reverseFrom(firstChild);
     this.#loadAhead();
   }
 
-  #load(folder: Folder): Promise<TreeNode[]> {
-    if (!folder.nodes) return this.#context.loadTree(folder.treeId);
+  #load(folder: Folder): Promise<readonly TreeNode[] | LargeTree> {
+    if (!folder.tree) return this.#context.loadTree(folder.treeId);
     this.#treesAhead -= 1;
-    return folder.nodes;
+    return folder.tree;
   }
 
   #loadAhead(): void {
     for (let i = this.#waiting.length - 1; i >= 0 && this.#treesAhead < treesAhead; i--) {
       const folder = this.#waiting[i]!;
-      if (folder.nodes) continue;
-      folder.nodes = this.#context.loadTree(folder.treeId);
+      if (folder.tree) continue;
+      folder.tree = this.#context.loadTree(folder.treeId);
       // Whoever takes it gets the error; until then it is not unhandled.
-      folder.nodes.catch(() => undefined);
+      folder.tree.catch(() => undefined);
       this.#treesAhead += 1;
     }
   }
 
   /** Children are taken from the end, in the order of their names. */
   #reverseFrom(first: number): void {
-    this.#waiting.push(...this.#waiting.splice(first).reverse());
-  }
-
-  async #addEntry(folder: Buffer, path: Buffer, node: TreeNode): Promise<void> {
-    if (node.type === 'dir') this.#addFolder(path, node);
-    else if (node.type === 'socket') this.counts.skipped += 1;
-    else if (this.#isLinkToKnown(path, node)) return;
-    else if (node.type === 'file') {
-      this.counts.files += 1;
-      await this.#context.addFile(folder, node);
-    } else {
-      this.#makeOther(path, node);
-      this.counts.others += 1;
+    const waiting = this.#waiting;
+    for (let low = first, high = waiting.length - 1; low < high; low++, high--) {
+      [waiting[low], waiting[high]] = [waiting[high]!, waiting[low]!];
     }
   }
 
-  #addFolder(path: Buffer, node: TreeNode): void {
+  async #node(place: Place, folder: string, node: FileNode, taken: TakenNames): Promise<void> {
+    const { selection, visitor, onError } = this.#context;
+    const path = joinBelow(folder, node.name);
+    const problem = problemWithName(node.name) ?? taken.problemWith(node.name);
+    if (problem) {
+      onError(path, `it is left out: ${problem}`);
+      return;
+    }
+    const { isSelected, mayHoldSelected } = selection.of(path);
+    try {
+      if (node.type === 'dir' && (isSelected || mayHoldSelected)) this.#enter(place, node, isSelected);
+      else if (node.type !== 'dir' && isSelected) await visitor.entry(place, node, path);
+    } catch (error) {
+      this.#context.throwIfEnded();
+      if (error instanceof HoldfastError || isTargetLost(error)) throw error;
+      onError(path, withoutHandles(messageOf(error)));
+    }
+  }
+
+  #enter(parent: Place, node: TreeNode, isSelected: boolean): void {
     if (node.subtree === undefined) throw new Error('it is a folder without content in the snapshot');
-    const isNew = makeFolder(path, this.#context.replace);
-    this.counts.folders += 1;
-    this.#folders.push({ path, node, isNew });
-    this.#waiting.push({ path, treeId: node.subtree, nodes: undefined });
+    if (parent.depth >= deepestFolder) throw new Error(`it lies more than ${deepestFolder} folders deep`);
+    const place = { parent, name: node.name, node, isSelected, depth: parent.depth + 1 };
+    if (this.#context.visitor.folder(place)) this.#waiting.push({ place, treeId: node.subtree, tree: undefined });
   }
+}
 
-  /**
-   * Names of one file share inode and device. Inodes of other file systems may be the same by chance where a tool keeps no device,
-   * and a file may change while it is backed up: only entries with the same content become one.
-   */
-  #isLinkToKnown(path: Buffer, node: TreeNode): boolean {
-    if (node.links < 2 || node.inode === 0n) return false;
-    const key = `${node.type} ${node.deviceId} ${node.inode}`;
-    const known = this.#linked.get(key);
-    if (!known) {
-      this.#linked.set(key, { path, node });
-      return false;
-    }
-    if (!hasSameContent(known.node, node)) return false;
-    this.#links.push({ from: known.path, to: path });
-    if (node.type === 'file') this.counts.files += 1;
-    else this.counts.others += 1;
-    this.counts.hardLinks += 1;
-    return true;
-  }
-
-  #makeOther(path: Buffer, node: TreeNode): void {
-    const { attributes, replace } = this.#context;
-    makingRoom(path, replace, () => makeSpecial(path, node));
-    attributes.write(path, node, true);
-  }
-
-  #guarded(path: Buffer, act: () => void): void {
-    try {
-      act();
-    } catch (error) {
-      this.#fail(path, error);
-    }
-  }
-
-  async #guardedAsync(path: Buffer, act: () => Promise<void>): Promise<void> {
-    try {
-      await act();
-    } catch (error) {
-      this.#fail(path, error);
-    }
-  }
-
-  #fail(path: Buffer, error: unknown): void {
-    this.#context.throwIfEnded();
-    if (error instanceof HoldfastError || isTargetLost(error)) throw error;
-    this.#context.onError(path, messageOf(error));
-  }
+async function* partsOf(
+  tree: readonly TreeNode[] | LargeTree,
+): AsyncGenerator<Pick<TreePart, 'long'> & { readonly nodes: readonly TreeNode[] }> {
+  if ('parts' in tree) yield* tree.parts();
+  else yield { nodes: tree, long: new Map() };
 }
 
 /** Damage ends one folder; that the store is gone ends the run. */
 function isDamage(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code === 'FILE_NOT_FOUND' || error.code === 'FILE_DAMAGED');
-}
-
-function makeSpecial(path: Buffer, node: TreeNode): void {
-  switch (node.type) {
-    case 'symlink':
-      symlinkSync(node.linkTarget ?? Buffer.alloc(0), path);
-      break;
-    case 'fifo':
-      makeFifo(path, 0o600);
-      break;
-    case 'dev':
-    case 'chardev':
-      makeDevice(path, posixTypeBits(node.type) | (permissionsFromGo(node.mode) & 0o600), node.device);
-      break;
-    default:
-      throw new Error(`it is of the unknown type "${node.type}"`);
-  }
-}
-
-function hasSameContent(a: TreeNode, b: TreeNode): boolean {
-  if (a.linkTarget && b.linkTarget) return a.linkTarget.equals(b.linkTarget);
-  const [left, right] = [a.content ?? [], b.content ?? []];
-  return a.device === b.device && left.length === right.length && left.every((id, index) => id === right[index]);
+  return isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED');
 }
 
 /** Names of one folder; in ascending order, as they should be, that a name is new is one comparison. */
 class TakenNames {
-  #last: Buffer | undefined;
-  #all: Set<string> | undefined;
-  readonly #ascending: Buffer[] = [];
+  #last = '';
+  #set: Set<string> | undefined;
+  readonly #ascending: string[] = [];
 
   problemWith(name: Buffer): string | undefined {
-    if (!this.#all && (!this.#last || this.#last.compare(name) < 0)) {
-      this.#last = name;
-      this.#ascending.push(name);
+    const text = name.toString('latin1');
+    if (!this.#set && this.#last < text) {
+      this.#last = text;
+      this.#ascending.push(text);
       return undefined;
     }
-    this.#all ??= new Set(this.#ascending.map((taken) => taken.toString('latin1')));
-    const key = name.toString('latin1');
-    if (this.#all.has(key)) return 'another entry of the folder has the same name';
-    this.#all.add(key);
+    const set = this.all();
+    if (set.has(text)) return 'another entry of the folder has the same name';
+    set.add(text);
     return undefined;
+  }
+
+  all(): Set<string> {
+    this.#set ??= new Set(this.#ascending);
+    return this.#set;
   }
 }

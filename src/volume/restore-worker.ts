@@ -5,9 +5,11 @@ import { park, stopMessage } from '../base/threads.ts';
 import type { MasterKey } from '../repository/crypto.ts';
 import { openStore } from '../store/open-store.ts';
 import type { Store } from '../store/store.ts';
+import { OpenFolders, withoutHandles } from './open-folders.ts';
 import { BlobOpener } from './restore-blobs.ts';
+import { type CheckTools, checkAfter, checkBefore, hasFilesToCompare } from './restore-check.ts';
 import { type FetchedSegment, ReadAhead } from './restore-fetch.ts';
-import type { RestoreJob } from './restore-job.ts';
+import type { JobResult, RestoreJob } from './restore-job.ts';
 import { codeOf } from './restore-target.ts';
 import type { FromRestoreWorker, RestoreWorkerSetup, ToRestoreWorker } from './restore-workers.ts';
 import { JobWriter } from './restore-writer.ts';
@@ -21,17 +23,23 @@ class RestoreThread {
   readonly #opener: BlobOpener;
   readonly #attributes = new AttributeWriter(setup.conditions);
   readonly #ahead: ReadAhead;
+  readonly #folders = new OpenFolders(setup.targetFd);
+  readonly #checkTools: CheckTools;
   #writer: JobWriter | undefined;
+  #fetchedBytes = 0;
 
   constructor(store: Store) {
     this.#store = store;
     this.#opener = new BlobOpener(keyOf(setup.key));
     this.#ahead = new ReadAhead(store);
+    this.#checkTools = { folders: this.#folders, hash: (data, digest) => this.#opener.hash(data, digest) };
   }
 
   receive(message: ToRestoreWorker): void {
-    if (message === 'finish') send({ type: 'finished', warnings: this.#attributes.warnings });
-    else this.#ahead.add(message);
+    if (message === 'finish')
+      send({ type: 'finished', warnings: this.#attributes.warnings, fetchedBytes: this.#fetchedBytes });
+    else if (message.isCheck) send({ type: 'done', result: checkedOnly(message, this.#checkTools) });
+    else this.#ahead.add(message, hasFilesToCompare(message) ? checkBefore(message, this.#checkTools) : undefined);
   }
 
   /** Runs until the thread is ended from outside. */
@@ -44,14 +52,17 @@ class RestoreThread {
   }
 
   async #use(fetched: FetchedSegment): Promise<void> {
-    const { job, segment, isLast } = fetched;
+    const { job, check, segment, isLast } = fetched;
     if (fetched.isFirst) {
-      this.#writer = new JobWriter(job, this.#attributes, setup.replace);
-      this.#writer.writeEmptyFiles();
+      const tools = { folders: this.#folders, attributes: this.#attributes, target: setup.target };
+      this.#writer = new JobWriter(job, tools, check);
+      this.#writer.begin();
     }
     const writer = this.#writer!;
     if (segment) {
+      this.#fetchedBytes += segment.length;
       for (let blob = segment.firstBlob; blob < segment.endBlob; blob++) {
+        if (check && check.isNeeded[blob] === 0) continue;
         writer.write(blob, this.#fromSegment(fetched, blob) ?? (await this.#once(job, blob)));
       }
     }
@@ -79,6 +90,7 @@ class RestoreThread {
   async #once(job: RestoreJob, blob: number): Promise<Buffer | string> {
     const { offset, length, uncompressedLength, id } = blobOf(job, blob);
     try {
+      this.#fetchedBytes += length;
       const sealed = await this.#store.get('data', job.packId, { offset, length });
       return this.#opener.open(sealed, uncompressedLength, id);
     } catch (error) {
@@ -86,6 +98,11 @@ class RestoreThread {
       throw error;
     }
   }
+}
+
+function checkedOnly(job: RestoreJob, tools: CheckTools): JobResult {
+  const nothing = { filesDone: 0, filesUnchanged: 0, bytesWritten: 0, bytesUnchanged: 0, splits: [] };
+  return { number: job.number, ...nothing, failures: checkAfter(job, tools) };
 }
 
 function blobOf(job: RestoreJob, blob: number) {
@@ -107,7 +124,7 @@ function sendFatal(error: unknown): void {
   const { code, context } = isHoldfastError(error) ? error : { code: undefined, context: undefined };
   send({
     type: 'fatal',
-    message: messageOf(error),
+    message: withoutHandles(messageOf(error)),
     stack: String((error as Error).stack),
     code,
     context,
@@ -121,9 +138,5 @@ thread.then((ready) => ready.run()).catch(sendFatal);
 port.on('message', (message: ToRestoreWorker | typeof stopMessage) => {
   if (message === stopMessage) park(port);
   // A thread that has no store has said so.
-  else
-    thread.then(
-      (ready) => ready.receive(message),
-      () => undefined,
-    );
+  else thread.then((ready) => ready.receive(message)).catch(sendFatal);
 });

@@ -13,7 +13,9 @@ export interface RestoreWorkerSetup {
   readonly env: Readonly<Record<string, string | undefined>> | undefined;
   readonly key: MasterKey;
   readonly conditions: TargetConditions;
-  readonly replace: boolean;
+  /** The open target, which all threads share, and its path for people. */
+  readonly targetFd: number;
+  readonly target: string;
 }
 
 /** A job, or the question for what is left to tell after the last one. */
@@ -21,7 +23,7 @@ export type ToRestoreWorker = RestoreJob | 'finish';
 
 export type FromRestoreWorker =
   | { readonly type: 'done'; readonly result: JobResult }
-  | { readonly type: 'finished'; readonly warnings: readonly AttributeWarning[] }
+  | { readonly type: 'finished'; readonly warnings: readonly AttributeWarning[]; readonly fetchedBytes: number }
   | FatalMessage;
 
 interface FatalMessage {
@@ -45,7 +47,6 @@ interface Thread {
 }
 
 export interface RestoreWorkersOptions extends RestoreWorkerSetup {
-  readonly target: string;
   readonly workers: number | undefined;
   readonly onResult: (result: JobResult) => void;
 }
@@ -54,6 +55,7 @@ export class RestoreWorkers {
   readonly #options: RestoreWorkersOptions;
   readonly #threads: Thread[];
   readonly #warnings: AttributeWarning[] = [];
+  #fetchedBytes = 0;
   #finishedThreads = 0;
   #failure: { readonly error: unknown } | undefined;
   #wake: (() => void) | undefined;
@@ -73,12 +75,17 @@ export class RestoreWorkers {
     thread.worker.postMessage(job);
   }
 
-  /** Waits for all jobs; what the threads have to remark. */
-  async finish(): Promise<readonly AttributeWarning[]> {
-    await this.#until(() => this.#threads.every(({ jobsOpen }) => jobsOpen === 0));
+  /** Waits for all jobs. */
+  settled(): Promise<void> {
+    return this.#until(() => this.#threads.every(({ jobsOpen }) => jobsOpen === 0));
+  }
+
+  /** Waits for all jobs; what the threads have to tell in the end. */
+  async finish(): Promise<{ readonly warnings: readonly AttributeWarning[]; readonly fetchedBytes: number }> {
+    await this.settled();
     for (const { worker } of this.#threads) worker.postMessage('finish');
     await this.#until(() => this.#finishedThreads === this.#threads.length);
-    return this.#warnings;
+    return { warnings: this.#warnings, fetchedBytes: this.#fetchedBytes };
   }
 
   async close(): Promise<void> {
@@ -106,9 +113,9 @@ export class RestoreWorkers {
   }
 
   #start(): Thread {
-    const { url, env, key, conditions, replace } = this.#options;
+    const { url, env, key, conditions, targetFd, target } = this.#options;
     const { encrypt, macK, macR } = key;
-    const setup: RestoreWorkerSetup = { url, env, key: { encrypt, macK, macR }, conditions, replace };
+    const setup: RestoreWorkerSetup = { url, env, key: { encrypt, macK, macR }, conditions, targetFd, target };
     const worker = new Worker(new URL('./restore-worker.ts', import.meta.url), { workerData: setup });
     const thread: Thread = { worker, jobsOpen: 0 };
     worker.on('message', (message: FromRestoreWorker) => this.#receive(thread, message));
@@ -126,6 +133,7 @@ export class RestoreWorkers {
       this.#options.onResult(message.result);
     } else {
       this.#warnings.push(...message.warnings);
+      this.#fetchedBytes += message.fetchedBytes;
       this.#finishedThreads += 1;
     }
     this.#wake?.();

@@ -1,9 +1,12 @@
 /** Writes the blobs of one job into their files, in a thread of a restore. Long runs of zeros become holes. */
-import { closeSync, constants, ftruncateSync, openSync, writeSync } from 'node:fs';
+import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
-import { type EntryFailure, JobFiles, type JobResult, type RestoreJob } from './restore-job.ts';
+import { punchHole } from './libc.ts';
+import { joinBelow, joinShown, type OpenFolders, withoutHandles } from './open-folders.ts';
+import type { JobCheck } from './restore-check.ts';
+import { type EntryFailure, type FileStart, JobFiles, type JobResult, type RestoreJob } from './restore-job.ts';
 import { createFile, isTargetLost } from './restore-target.ts';
-import type { AttributeWriter } from './write-attributes.ts';
+import { type AttributeWriter, withoutTimes } from './write-attributes.ts';
 
 /** Smaller holes would cost more calls than they save space. */
 const holeBytes = 64 << 10;
@@ -13,51 +16,63 @@ const zeros = Buffer.alloc(holeBytes);
 /** Files kept open at the same time. */
 const mostOpenFiles = 64;
 
+export interface WriterTools {
+  readonly folders: OpenFolders;
+  readonly attributes: AttributeWriter;
+  /** For people: what paths are below of. */
+  readonly target: string;
+}
+
 export class JobWriter {
   readonly #job: RestoreJob;
   readonly #files: JobFiles;
-  readonly #attributes: AttributeWriter;
-  readonly #replace: boolean;
+  readonly #tools: WriterTools;
+  readonly #check: JobCheck | undefined;
   /** Uses still to come, per file. */
   readonly #remaining: Uint32Array;
   readonly #isFailed: Uint8Array;
   readonly #isCreated: Uint8Array;
+  readonly #hasWritten: Uint8Array;
   readonly #open = new Map<number, number>();
   readonly #failures: EntryFailure[] = [];
   #nextUse = 0;
   #filesDone = 0;
+  #filesUnchanged = 0;
   #bytesWritten = 0;
+  #bytesUnchanged = 0;
 
-  constructor(job: RestoreJob, attributes: AttributeWriter, replace: boolean) {
+  /** With a check, what is right already is not written, and blobs that are not needed are not to be passed in. */
+  constructor(job: RestoreJob, tools: WriterTools, check?: JobCheck) {
     this.#job = job;
     this.#files = new JobFiles(job);
-    this.#attributes = attributes;
-    this.#replace = replace;
+    this.#tools = tools;
+    this.#check = check;
     this.#remaining = new Uint32Array(this.#files.count);
     this.#isFailed = new Uint8Array(this.#files.count);
     this.#isCreated = new Uint8Array(this.#files.count);
-    for (let use = 1; use < job.uses.length; use += 2) this.#remaining[job.uses[use]!]! += 1;
+    this.#hasWritten = new Uint8Array(this.#files.count);
+    job.positions.forEach((_, use) => {
+      const file = job.uses[2 * use + 1]!;
+      if (check?.isRight[use] === 1) this.#bytesUnchanged += this.#lengthOf(job.uses[2 * use]!);
+      else this.#remaining[file]! += 1;
+    });
   }
 
-  /** Makes the files that have no content. */
-  writeEmptyFiles(): void {
+  /** Makes the files that have no content, and finishes those that have all of it. */
+  begin(): void {
     for (let file = 0; file < this.#files.count; file++) {
-      if (this.#remaining[file] === 0) this.#guarded(file, () => this.#writeAll(file, zeros.subarray(0, 0)));
+      if (this.#remaining[file]! > 0 || !this.#files.isWhole(file)) continue;
+      if (this.#startOf(file) === 'compare') this.#guarded(file, () => this.#finish(file));
+      else this.#guarded(file, () => this.#writeAll(file, zeros.subarray(0, 0)));
     }
   }
 
-  /** To be called for each blob of the job in order; with the reason instead of the content for one that is damaged. */
+  /** To be called for each blob that is needed, in order; with the reason instead of the content for one that is damaged. */
   write(blob: number, content: Buffer | string): void {
     const { uses, positions } = this.#job;
-    while (this.#nextUse < positions.length && uses[2 * this.#nextUse] === blob) {
-      const file = uses[2 * this.#nextUse + 1]!;
-      const position = positions[this.#nextUse]!;
-      this.#nextUse += 1;
-      this.#remaining[file]! -= 1;
-      if (typeof content === 'string') this.#failed(file, content);
-      else if (this.#canWriteAtOnce(file)) this.#guarded(file, () => this.#writeAll(file, content));
-      else this.#guarded(file, () => this.#writePart(file, content, position));
-      if (this.#remaining[file] === 0 && this.#isCreated[file] === 1) this.#guarded(file, () => this.#finish(file));
+    for (; this.#nextUse < positions.length && uses[2 * this.#nextUse]! <= blob; this.#nextUse++) {
+      if (uses[2 * this.#nextUse]! < blob || this.#check?.isRight[this.#nextUse] === 1) continue;
+      this.#use(uses[2 * this.#nextUse + 1]!, content, positions[this.#nextUse]!);
     }
   }
 
@@ -65,17 +80,37 @@ export class JobWriter {
   end(): JobResult {
     for (const fd of this.#open.values()) closeSync(fd);
     this.#open.clear();
-    const splitNumbers: number[] = [];
+    const splits: { number: number; hasWritten: boolean }[] = [];
     for (let file = 0; file < this.#files.count; file++) {
-      if (!this.#files.isWhole(file)) splitNumbers.push(this.#files.splitNumber(file));
+      const hasWritten = this.#hasWritten[file] === 1;
+      if (!this.#files.isWhole(file)) splits.push({ number: this.#files.splitNumber(file), hasWritten });
     }
     return {
       number: this.#job.number,
       filesDone: this.#filesDone,
+      filesUnchanged: this.#filesUnchanged,
       bytesWritten: this.#bytesWritten,
-      splitNumbers,
+      bytesUnchanged: this.#bytesUnchanged,
+      splits,
       failures: this.#failures,
     };
+  }
+
+  #use(file: number, content: Buffer | string, position: number): void {
+    this.#remaining[file]! -= 1;
+    if (typeof content === 'string') this.#failed(file, content);
+    else if (this.#canWriteAtOnce(file)) this.#guarded(file, () => this.#writeAll(file, content));
+    else this.#guarded(file, () => this.#writePart(file, content, position));
+    if (this.#remaining[file] === 0 && this.#isCreated[file] === 1) this.#guarded(file, () => this.#finish(file));
+  }
+
+  #startOf(file: number): FileStart {
+    return this.#check?.starts[file] ?? this.#files.start(file);
+  }
+
+  #lengthOf(blob: number): number {
+    const [, sealed = 0, plain = 0] = this.#job.blobSpans.subarray(3 * blob, 3 * blob + 3);
+    return plain > 0 ? plain : sealed - 32;
   }
 
   /** The blob is all that the file has. */
@@ -84,16 +119,16 @@ export class JobWriter {
       this.#remaining[file] === 0 &&
       this.#isCreated[file] === 0 &&
       this.#isFailed[file] === 0 &&
+      this.#startOf(file) !== 'compare' &&
       this.#files.isWhole(file)
     );
   }
 
   #writeAll(file: number, content: Buffer): void {
-    const path = this.#files.path(file);
-    const fd = createFile(path, this.#replace);
+    const fd = createFile(this.#entry(file), this.#startOf(file) !== 'make');
     try {
       if (this.#writeAround(fd, content, 0)) ftruncateSync(fd, content.length);
-      this.#attributes.writeNewFile(fd, path, this.#files.attributes(file));
+      this.#writeAttributes(file, fd);
     } finally {
       closeSync(fd);
     }
@@ -103,27 +138,56 @@ export class JobWriter {
   #writePart(file: number, content: Buffer, position: number): void {
     // A damaged part does not keep the others from being restored; an error of the file system does.
     if (this.#isFailed[file] === 2) return;
-    this.#writeAround(this.#openFile(file), content, position);
+    const fd = this.#openFile(file);
+    this.#hasWritten[file] = 1;
+    if (this.#startOf(file) === 'compare') this.#writeOver(fd, content, position);
+    else this.#writeAround(fd, content, position);
   }
 
   /** Only whole files end here; split ones end in the main thread. */
   #finish(file: number): void {
     if (this.#isFailed[file] === 2) return;
     const fd = this.#openFile(file);
-    ftruncateSync(fd, this.#files.sizeBytes(file));
-    this.#attributes.writeNewFile(fd, this.#files.path(file), this.#files.attributes(file));
+    const sizeBytes = this.#files.sizeBytes(file);
+    const isUnchanged = this.#hasWritten[file] === 0 && this.#startOf(file) === 'compare';
+    const hasSize = fstatSync(fd).size === sizeBytes;
+    if (!hasSize) ftruncateSync(fd, sizeBytes);
+    this.#writeAttributes(file, fd);
     this.#open.delete(file);
     closeSync(fd);
-    if (this.#isFailed[file] === 0) this.#filesDone += 1;
+    if (this.#isFailed[file] !== 0) return;
+    this.#filesDone += 1;
+    if (isUnchanged && hasSize) this.#filesUnchanged += 1;
+  }
+
+  #writeAttributes(file: number, fd: number): void {
+    const isNew = this.#startOf(file) !== 'compare';
+    const shown = () => joinShown(this.#tools.target, this.#path(file)).toString();
+    const { attributes } = this.#tools;
+    const wanted = this.#files.attributes(file);
+    if (this.#isFailed[file] !== 0) attributes.write({ at: fd, isNew, shown }, withoutTimes(wanted));
+    else if (isNew) attributes.write({ at: fd, isNew, shown }, wanted);
+    else attributes.correct({ at: fd, isNew, shown }, wanted);
+  }
+
+  #entry(file: number): Buffer {
+    return this.#tools.folders.entry(this.#files.folder(file), this.#files.name(file));
+  }
+
+  #path(file: number): string {
+    return joinBelow(this.#files.folder(file), this.#files.name(file));
   }
 
   #openFile(file: number): number {
     const known = this.#open.get(file);
     if (known !== undefined) return known;
-    const path = this.#files.path(file);
-    const isToCreate = this.#files.isWhole(file) && this.#isCreated[file] === 0;
-    const fd = isToCreate ? createFile(path, this.#replace) : openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
-    if (isToCreate) this.#isCreated[file] = 1;
+    const path = this.#entry(file);
+    const start = this.#startOf(file);
+    const isToCreate = start !== 'compare' && this.#files.isWhole(file) && this.#isCreated[file] === 0;
+    const fd = isToCreate
+      ? createFile(path, start !== 'make')
+      : openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
+    if (this.#files.isWhole(file)) this.#isCreated[file] = 1;
     const [oldest] = this.#open;
     if (oldest && this.#open.size >= mostOpenFiles) {
       this.#open.delete(oldest[0]);
@@ -148,12 +212,22 @@ export class JobWriter {
     return written > 0;
   }
 
+  /** For a file that may have other content there. */
+  #writeOver(fd: number, content: Buffer, position: number): void {
+    if (content.length >= holeBytes && isZero(content) && punchHole(fd, position, content.length)) {
+      this.#bytesWritten += content.length;
+      return;
+    }
+    this.#bytesWritten += content.length;
+    writeFully(fd, content, 0, content.length, position);
+  }
+
   #guarded(file: number, act: () => void): void {
     try {
       act();
     } catch (error) {
       if (isTargetLost(error)) throw error;
-      this.#failed(file, messageOf(error));
+      this.#failed(file, withoutHandles(messageOf(error)));
       this.#isFailed[file] = 2;
     }
   }
@@ -162,7 +236,7 @@ export class JobWriter {
   #failed(file: number, message: string): void {
     if (this.#isFailed[file] !== 0) return;
     this.#isFailed[file] = 1;
-    this.#failures.push({ path: this.#files.path(file), message, splitNumber: this.#files.splitNumber(file) });
+    this.#failures.push({ path: this.#path(file), message, splitNumber: this.#files.splitNumber(file) });
   }
 }
 

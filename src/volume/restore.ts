@@ -1,80 +1,39 @@
 /** Restores a snapshot, or a folder of it, into a folder: walk, plan, write; then links, and the attributes of folders last. */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
-import type { StoredSnapshot } from '../repository/format/snapshot.ts';
-import type { TreeNode } from '../repository/format/tree.ts';
 import { type LoadedIndex, loadIndex } from '../repository/load-index.ts';
 import type { Repository } from '../repository/repository.ts';
 import { syncFileSystem } from './libc.ts';
+import { joinShown, OpenFolders, withoutHandles } from './open-folders.ts';
+import { FileComparer } from './restore-compare.ts';
 import type { JobResult } from './restore-job.ts';
+import { EntryMaker } from './restore-maker.ts';
+import type { RestoreOptions, RestoreProblem, RestoreSummary } from './restore-options.ts';
 import { RestorePlan } from './restore-plan.ts';
-import { SplitFiles } from './restore-split.ts';
-import { isTargetLost, type PreparedTarget, prepareTarget } from './restore-target.ts';
-import { RestoreWalk, type WalkCounts } from './restore-walk.ts';
+import { Selection } from './restore-selection.ts';
+import { findFolder, type SourceFolder } from './restore-source.ts';
+import { SplitFiles, type SplitOutcome } from './restore-split.ts';
+import { isTargetLost, type PreparedTarget, prepareTarget, unmarkTarget } from './restore-target.ts';
+import { holeFinder, RestoreVerifier } from './restore-verifier.ts';
+import { RestoreWalk, type WalkVisitor } from './restore-walk.ts';
 import { RestoreWorkers } from './restore-workers.ts';
 import { type AttributeWarning, AttributeWriter } from './write-attributes.ts';
 
-export interface RestoreOptions {
-  readonly snapshot: Pick<StoredSnapshot, 'id' | 'tree'>;
-  /** A folder of the snapshot, as `/ns/claim/volume`: its content goes directly into the target, its attributes onto it. */
-  readonly subfolder?: string;
-  /** A new or empty folder (lost+found does not count). */
-  readonly target: string;
-  /** Restore into a folder that has content: entries of the same name are replaced, others stay. Default false. */
-  readonly overwrite?: boolean;
-  /**
-   * Wait until all is on disk: an error of the disk is then one of the restore. For a file system of its own, such as a volume;
-   * elsewhere it waits for what others write, too. Default false.
-   */
-  readonly durable?: boolean;
-  readonly workers?: number;
-  /** The variables with the credentials of the store; without them the threads use what the process has. */
-  readonly env?: Readonly<Record<string, string | undefined>>;
-  readonly onProgress?: (progress: RestoreProgress) => void;
-  readonly signal?: AbortSignal;
-}
-
-export interface RestoreProgress {
-  readonly files: number;
-  readonly bytes: number;
-  readonly errors: number;
-}
-
-export interface RestoreProblem {
-  /** For people: not UTF-8 is replaced. */
-  readonly path: string;
-  readonly message: string;
-}
-
-export interface RestoreSummary {
-  /** Regular files that are completely restored, hard links among them. */
-  readonly files: number;
-  readonly folders: number;
-  /** Symbolic links, FIFOs and devices. */
-  readonly others: number;
-  /** Sockets, which nothing can restore. */
-  readonly skipped: number;
-  /** Content of files; a hard link has none of its own. */
-  readonly bytes: number;
-  /** Not empty: the restore is incomplete. A file with damaged parts has zeros in their place. */
-  readonly errors: readonly RestoreProblem[];
-  /** What the target could not hold, such as owners without the right to set them. */
-  readonly warnings: readonly AttributeWarning[];
-  readonly durationMs: number;
-}
-
 /**
  * The caller holds a lock on the repository. Entries that fail are in `errors`, the rest goes on. Throws FOLDER_NOT_IN_BACKUP,
- * RESTORE_TARGET_UNUSABLE (also when it becomes full), INTERRUPTED, and what the store throws when it is out of reach.
+ * USAGE for patterns, RESTORE_TARGET_UNUSABLE (also when it becomes full), INTERRUPTED, and what the store throws when it is out of reach.
  */
 export async function restoreFolder(repository: Repository, options: RestoreOptions): Promise<RestoreSummary> {
   const startMs = performance.now();
+  const selection = new Selection(options.select);
   const index = await loadIndex(repository, 'read');
   const reader = new BlobReader(repository, index);
   const source = await findFolder(reader, options);
-  const target = prepareTarget(options.target, { mayHaveContent: options.overwrite ?? false });
-  const run = new RestoreRun(repository, index, reader, target, options);
+  // To delete what is not in the backup is to say that the target may have content.
+  const overwrite = options.overwrite ?? (options.delete ? 'always' : undefined);
+  const target = prepareTarget(options.target, { backupId: options.snapshot.id, overwrite });
+  const run = new RestoreRun({ repository, index, reader, target, selection, options });
   const interrupt = () => run.interrupt();
   options.signal?.addEventListener('abort', interrupt, { once: true });
   if (options.signal?.aborted) interrupt();
@@ -83,158 +42,199 @@ export async function restoreFolder(repository: Repository, options: RestoreOpti
     return { ...run.summary(), durationMs: Math.round(performance.now() - startMs) };
   } catch (error) {
     if (!isTargetLost(error)) throw error;
-    const context = { target: options.target, reason: messageOf(error) };
+    const context = { target: options.target, reason: withoutHandles(messageOf(error)) };
     throw new HoldfastError('RESTORE_TARGET_UNUSABLE', context, { cause: error });
   } finally {
     options.signal?.removeEventListener('abort', interrupt);
     await run.close();
+    closeSync(target.fd);
   }
 }
 
-interface SourceFolder {
-  readonly treeId: string;
-  /** undefined for the root of the snapshot. */
-  readonly node: TreeNode | undefined;
+interface RunContext {
+  readonly repository: Repository;
+  readonly index: LoadedIndex;
+  readonly reader: BlobReader;
+  readonly target: PreparedTarget;
+  readonly selection: Selection;
+  readonly options: RestoreOptions;
 }
 
-async function findFolder(reader: BlobReader, { snapshot, subfolder = '' }: RestoreOptions): Promise<SourceFolder> {
-  let folder: SourceFolder = { treeId: snapshot.tree, node: undefined };
-  for (const name of subfolder.split('/').filter((part) => part !== '' && part !== '.')) {
-    const bytes = Buffer.from(name);
-    const node = (await reader.loadTree(folder.treeId)).find((entry) => entry.name.equals(bytes));
-    if (node?.subtree === undefined) {
-      throw new HoldfastError('FOLDER_NOT_IN_BACKUP', { backup: snapshot.id.slice(0, 8), folder: subfolder });
-    }
-    folder = { treeId: node.subtree, node };
-  }
-  return folder;
-}
-
-/** The state of one restore. */
+/** The state of one restore. Paths are latin1, below the target. */
 class RestoreRun {
-  readonly #options: RestoreOptions;
-  readonly #target: Buffer;
+  readonly #context: RunContext;
+  readonly #folders: OpenFolders;
   readonly #attributes: AttributeWriter;
   readonly #splits: SplitFiles;
   readonly #workers: RestoreWorkers;
   readonly #plan: RestorePlan;
-  readonly #walk: RestoreWalk;
-  /** By path as latin1: an entry counts once, with the first reason. */
+  readonly #maker: EntryMaker;
+  /** An entry counts once, with the first reason. */
   readonly #errors = new Map<string, RestoreProblem>();
   #filesWritten = 0;
+  #filesUnchanged = 0;
   #bytes = 0;
+  #bytesUnchanged = 0;
+  #bytesFetched = 0;
   #warnings: readonly AttributeWarning[] = [];
 
-  constructor(
-    repository: Repository,
-    index: LoadedIndex,
-    reader: BlobReader,
-    target: PreparedTarget,
-    options: RestoreOptions,
-  ) {
-    const replace = options.overwrite ?? false;
-    const { conditions } = target;
-    this.#options = options;
-    this.#target = Buffer.from(target.path);
-    this.#attributes = new AttributeWriter(conditions);
-    this.#splits = new SplitFiles(this.#attributes, replace, (path, error) => this.#splitFinished(path, error));
+  constructor(context: RunContext) {
+    const { repository, index, target, selection, options } = context;
+    const { conditions, overwrite, device } = target;
+    this.#context = context;
+    const folders = new OpenFolders(target.fd);
+    const attributes = new AttributeWriter(conditions);
+    const show = (path: string) => this.#show(path);
+    const onError = (path: string, message: string) => this.#failed(path, message);
+    this.#folders = folders;
+    this.#attributes = attributes;
+    const onFinished = (path: string, outcome: SplitOutcome) => this.#splitFinished(path, outcome);
+    this.#splits = new SplitFiles({ folders, attributes, show, onFinished });
     this.#workers = new RestoreWorkers({
       url: repository.url,
       env: options.env,
       key: repository.key,
       conditions,
-      replace,
+      targetFd: target.fd,
       target: options.target,
       workers: options.workers,
       onResult: (result) => this.#jobDone(result),
     });
-    this.#plan = new RestorePlan({ index, splits: this.#splits, submit: (job) => this.#workers.submit(job) });
-    this.#walk = new RestoreWalk({
-      loadTree: (id) => reader.loadTree(id),
-      addFile: (folder, node) => this.#plan.addFile(folder, node),
-      attributes: this.#attributes,
-      replace,
+    this.#plan = new RestorePlan({
+      index,
+      splits: this.#splits,
+      onZeros: (lengthBytes) => {
+        this.#bytes += lengthBytes;
+      },
+      submit: (job) => this.#workers.submit(job),
+    });
+    const comparer = new FileComparer(index);
+    this.#maker = new EntryMaker({
+      folders,
+      attributes,
+      overwrite,
+      deletes: options.delete && overwrite !== undefined ? { folders, selection, device, onError } : undefined,
+      addFile: (folder, node, start) => this.#plan.addFile(folder, node, start),
+      holdsContent: (path, node) => comparer.holds(path, node),
+      onError,
+      show,
+    });
+  }
+
+  async restore({ treeId, node }: SourceFolder): Promise<void> {
+    const { target, options } = this.#context;
+    await this.#walk(this.#maker).run(treeId, node);
+    await this.#plan.finish();
+    await this.#workers.settled();
+    if (this.#splits.openCount > 0) throw new Error(`${this.#splits.openCount} files were never finished`);
+    this.#verifyCounts();
+    if (options.verify) await this.#verify({ treeId, node });
+    unmarkTarget(target, options.snapshot.id);
+    this.#maker.finish(this.#errors.size > 0);
+    if (options.durable) await syncFileSystem(target.fd);
+    const { warnings, fetchedBytes } = await this.#workers.finish();
+    this.#warnings = warnings;
+    this.#bytesFetched = fetchedBytes;
+  }
+
+  #walk(visitor: WalkVisitor): RestoreWalk {
+    const { reader, selection } = this.#context;
+    return new RestoreWalk({
+      loadTree: (id) => reader.openTree(id),
+      selection,
+      visitor,
       onError: (path, message) => this.#failed(path, message),
       throwIfEnded: () => this.#workers.throwIfFailed(),
     });
   }
 
-  async restore({ treeId, node }: SourceFolder): Promise<void> {
-    await this.#walk.run(treeId, this.#target, node);
-    await this.#plan.finish();
-    this.#warnings = await this.#workers.finish();
-    if (this.#splits.openCount > 0) throw new Error(`${this.#splits.openCount} files were never finished`);
-    await this.#finish();
-    this.#verifyCounts(this.#walk.counts);
-  }
-
-  async #finish(): Promise<void> {
-    // Opened before it gets its final mode, with which we might not be allowed to.
-    const fd = openSync(this.#target, 'r');
-    try {
-      this.#walk.finish();
-      if (this.#options.durable) await syncFileSystem(fd);
-    } finally {
-      closeSync(fd);
-    }
+  /** Hard links are not made yet: there is nothing of their own to read in them. */
+  async #verify({ treeId, node }: SourceFolder): Promise<void> {
+    const { index, target } = this.#context;
+    await syncFileSystem(target.fd);
+    const submit = this.#workers.submit.bind(this.#workers);
+    const plan = new RestorePlan({ index, splits: undefined, isHole: holeFinder(this.#folders), submit });
+    const isToVerify = (path: string) => !this.#errors.has(path) && this.#maker.isWritten(path);
+    await this.#walk(new RestoreVerifier({ plan, isToVerify })).run(treeId, node);
+    await plan.finish();
+    await this.#workers.settled();
   }
 
   summary(): Omit<RestoreSummary, 'durationMs'> {
-    const { folders, others, skipped, hardLinks } = this.#walk.counts;
+    const { folders, others, skipped, hardLinks, kept, filesLeft, othersLeft, deleted } = this.#maker.counts;
     return {
-      files: this.#filesWritten + hardLinks,
+      files: this.#filesWritten + hardLinks + kept,
+      filesUnchanged: this.#filesUnchanged + kept,
       folders,
       others,
       skipped,
+      leftAlone: filesLeft + othersLeft,
+      deleted,
       bytes: this.#bytes,
+      bytesUnchanged: this.#bytesUnchanged,
+      bytesFetched: this.#bytesFetched,
       errors: [...this.#errors.values()],
       warnings: mergeWarnings([...this.#attributes.warnings, ...this.#warnings]),
     };
   }
 
   interrupt(): void {
-    const signal = String(this.#options.signal?.reason ?? 'a signal');
+    const signal = String(this.#context.options.signal?.reason ?? 'a signal');
     this.#workers.fail(new HoldfastError('INTERRUPTED', { signal }));
   }
 
-  close(): Promise<void> {
-    return this.#workers.close();
+  async close(): Promise<void> {
+    await this.#workers.close();
+    this.#folders.close();
   }
 
-  #jobDone({ filesDone, bytesWritten, splitNumbers, failures }: JobResult): void {
+  #show(path: string): string {
+    return joinShown(this.#context.options.target, path).toString();
+  }
+
+  #jobDone({ filesDone, filesUnchanged, bytesWritten, bytesUnchanged, splits, failures }: JobResult): void {
     this.#filesWritten += filesDone;
-    this.#bytes += bytesWritten;
-    for (const { path, message } of failures) this.#failed(Buffer.from(path), message);
+    this.#filesUnchanged += filesUnchanged;
+    this.#bytes += bytesWritten + bytesUnchanged;
+    this.#bytesUnchanged += bytesUnchanged;
+    for (const { path, message, splitNumber } of failures) {
+      this.#failed(path, message);
+      if (splitNumber >= 0) this.#splits.failed(splitNumber);
+    }
     try {
-      for (const number of splitNumbers) this.#splits.jobDone(number);
+      for (const { number, hasWritten } of splits) this.#splits.jobDone(number, hasWritten);
     } catch (error) {
       this.#workers.fail(error);
     }
     this.#progress();
   }
 
-  #splitFinished(path: Buffer, error: unknown): void {
+  #splitFinished(path: string, { error, isUnchanged }: SplitOutcome): void {
     if (isTargetLost(error)) throw error;
-    if (error !== undefined) this.#failed(path, messageOf(error));
-    else if (!this.#errors.has(path.toString('latin1'))) this.#filesWritten += 1;
+    if (error !== undefined) this.#failed(path, withoutHandles(messageOf(error)));
+    else if (!this.#errors.has(path)) {
+      this.#filesWritten += 1;
+      if (isUnchanged) this.#filesUnchanged += 1;
+    }
   }
 
-  #failed(path: Buffer, message: string): void {
-    const key = path.toString('latin1');
-    if (!this.#errors.has(key)) this.#errors.set(key, { path: path.toString(), message });
+  #failed(path: string, message: string): void {
+    if (!this.#errors.has(path)) this.#errors.set(path, { path: this.#show(path), message });
     this.#progress();
   }
 
   /** Every file of the trees is written or has an error; anything else is our mistake, and must not look like success. */
-  #verifyCounts({ files, hardLinks }: WalkCounts): void {
-    const accounted = this.#filesWritten + hardLinks;
+  #verifyCounts(): void {
+    const { files, hardLinks, kept, filesLeft } = this.#maker.counts;
+    const accounted = this.#filesWritten + hardLinks + kept + filesLeft;
     if (accounted > files || accounted + this.#errors.size < files) {
       throw new Error(`of ${files} files ${accounted} were restored and ${this.#errors.size} failed`);
     }
   }
 
   #progress(): void {
-    this.#options.onProgress?.({ files: this.#filesWritten, bytes: this.#bytes, errors: this.#errors.size });
+    const { onProgress } = this.#context.options;
+    onProgress?.({ files: this.#filesWritten, bytes: this.#bytes, errors: this.#errors.size });
   }
 }
 

@@ -96,7 +96,7 @@ describe('AttributeWriter', () => {
     execFileSync('setfattr', ['-n', 'user.old', '-v', 'x', place('file').toString()]);
     execFileSync('setfacl', ['-m', 'u:1234:rw', place('file').toString()]);
     const wanted = { ...(read('file') as EntryAttributes), extendedAttributes: [] };
-    new AttributeWriter(conditions).write(place('file'), wanted);
+    new AttributeWriter(conditions).write(at(place('file')), wanted);
     expect(listAttributeNames(place('file'))).toEqual([]);
   });
 
@@ -104,7 +104,7 @@ describe('AttributeWriter', () => {
     writeFileSync(place('file'), '');
     const before = read('file') as EntryAttributes;
     const zero = -62_135_596_800_000_000_000n;
-    new AttributeWriter(conditions).write(place('file'), { ...before, mtimeNs: zero, atimeNs: zero });
+    new AttributeWriter(conditions).write(at(place('file')), { ...before, mtimeNs: zero, atimeNs: zero });
     expect(read('file')?.mtimeNs).toBe(before.mtimeNs);
   });
 
@@ -114,8 +114,11 @@ describe('AttributeWriter', () => {
     const wanted = { ...(read('file') as EntryAttributes), uid: 0, gid: 0, mode: goModeFromPosix(0o104755) };
     const writer = new AttributeWriter({ ...conditions, isPrivileged: false });
     asUser(1000, () => {
-      writer.write(place('file'), { ...wanted, extendedAttributes: [{ name: 'trusted.x', value: Buffer.from('y') }] });
-      writer.write(place('file'), wanted);
+      writer.write(at(place('file')), {
+        ...wanted,
+        extendedAttributes: [{ name: 'trusted.x', value: Buffer.from('y') }],
+      });
+      writer.write(at(place('file')), wanted);
     });
     const stat = lstatSync(place('file'));
     expect([stat.uid, stat.gid, stat.mode & 0o7777]).toEqual([1000, 1000, 0o755]);
@@ -129,10 +132,14 @@ describe('AttributeWriter', () => {
   test('fails where the path is gone', () => {
     writeFileSync(place('file'), '');
     const wanted = read('file') as EntryAttributes;
-    expect(() => new AttributeWriter(conditions).write(place('other'), wanted)).toThrow('ENOENT');
+    expect(() => new AttributeWriter(conditions).write(at(place('other')), wanted)).toThrow('ENOENT');
     expect(() => getAttribute(place('other'), 'user.x')).toThrow('ENOENT');
   });
 });
+
+function at(path: Buffer) {
+  return { at: path, isNew: false, shown: () => path.toString() };
+}
 
 function place(name: string): Buffer {
   return Buffer.from(join(folder, name));
@@ -156,7 +163,7 @@ function copyAttributes(writer: AttributeWriter, from: Buffer, to: Buffer): void
   const attributes = readAttributes(from, from);
   if (attributes === undefined) throw new Error('no attributes');
   if (attributes.linkTarget) expect(readlinkSync(to, 'buffer')).toEqual(attributes.linkTarget);
-  writer.write(to, attributes);
+  writer.write(at(to), attributes);
 }
 
 function joined(parent: Buffer, name: Buffer): Buffer {

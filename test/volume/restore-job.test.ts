@@ -38,7 +38,8 @@ test('the files of a job arrive in a thread as they were planned', () => {
     zeroTimeNs,
   ];
   const builder = new JobBuilder('a'.repeat(64));
-  const folders = [Buffer.from('/target'), Buffer.from('/target/\xff', 'latin1')];
+  const folders = [Buffer.from(''), Buffer.from('a/\xff', 'latin1')];
+  const starts = ['make', 'replace', 'compare'] as const;
   const attributes = [{ name: 'user.x', value: Buffer.from([0, 255]) }];
   times.forEach((mtimeNs, index) => {
     const fields = {
@@ -50,6 +51,7 @@ test('the files of a job arrive in a thread as they were planned', () => {
     const file = node(Buffer.from(`n\xe4me-${index}`, 'latin1'), mtimeNs, index % 2 ? mtimeNs : 7n, fields);
     builder.addFile({
       folder: folders[index % 2]!,
+      start: starts[index % 3]!,
       node: file,
       sizeBytes: 2 ** 40 + index,
       isWhole: index !== 3,
@@ -59,7 +61,9 @@ test('the files of a job arrive in a thread as they were planned', () => {
   const files = new JobFiles(structuredClone(builder.build(1)));
   expect(files.count).toBe(times.length);
   times.forEach((mtimeNs, index) => {
-    expect(files.path(index).toString('latin1')).toBe(`${index % 2 ? '/target/\xff' : '/target'}/n\xe4me-${index}`);
+    expect(files.folder(index)).toBe(index % 2 ? 'a/\xff' : '');
+    expect(files.name(index).toString('latin1')).toBe(`n\xe4me-${index}`);
+    expect(files.start(index)).toBe(starts[index % 3]);
     expect(files.sizeBytes(index)).toBe(2 ** 40 + index);
     expect([files.isWhole(index), files.splitNumber(index)]).toEqual(index === 3 ? [false, 5] : [true, -1]);
     const { extendedAttributes, ...others } = files.attributes(index);
@@ -90,6 +94,7 @@ test('the blobs of a job are in the order of the pack, and one that is used twic
   for (const name of ['x', 'y']) {
     const file = builder.addFile({
       folder,
+      start: 'make',
       node: node(Buffer.from(name), 0n, 0n),
       sizeBytes: 600,
       isWhole: true,

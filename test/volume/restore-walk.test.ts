@@ -1,9 +1,23 @@
-import { existsSync, lstatSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import {
+  closeSync,
+  existsSync,
+  lstatSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { join } from 'node:path';
 import { beforeEach, describe, expect, test } from 'vitest';
 import { HoldfastError } from '../../src/base/errors.ts';
 import type { TreeNode } from '../../src/repository/format/tree.ts';
-import { createFile, joinPath, problemWithName } from '../../src/volume/restore-target.ts';
+import { OpenFolders } from '../../src/volume/open-folders.ts';
+import { EntryMaker } from '../../src/volume/restore-maker.ts';
+import { Selection } from '../../src/volume/restore-selection.ts';
+import { createFile, problemWithName } from '../../src/volume/restore-target.ts';
 import { RestoreWalk } from '../../src/volume/restore-walk.ts';
 import { AttributeWriter } from '../../src/volume/write-attributes.ts';
 import { tempDir } from '../setup/temp-dir.ts';
@@ -53,28 +67,43 @@ function symlink(name: string, linkTarget: string): TreeNode {
   return node(name, { type: 'symlink', content: null, linkTarget: Buffer.from(linkTarget) });
 }
 
-/** Restores trees that no repository needs to hold; files get their name as content. */
-async function walked(trees: Record<string, TreeNode[]>, replace = false) {
+/** Restores trees that no repository needs to hold; files get their name as content. `before`: what happens before each file. */
+async function walked(trees: Record<string, TreeNode[]>, replace = false, before: (name: string) => void = () => {}) {
   const errors: string[] = [];
+  const onError = (path: string, message: string) => errors.push(`${path}: ${message}`);
+  const targetFd = openSync(target, 'r');
+  const folders = new OpenFolders(targetFd);
+  const maker = new EntryMaker({
+    folders,
+    attributes: new AttributeWriter({ isPrivileged: false, newOwner: undefined, newHaveAttributes: false }),
+    overwrite: replace ? 'always' : undefined,
+    deletes: undefined,
+    addFile: async (path, { name }, start) => {
+      before(name.toString());
+      const fd = createFile(folders.entry(path.toString('latin1'), name), start !== 'make');
+      writeFileSync(fd, name);
+      closeSync(fd);
+    },
+    holdsContent: async () => false,
+    onError,
+    show: (path) => path,
+  });
   const walk = new RestoreWalk({
     loadTree: async (id) => {
       const nodes = trees[id];
       if (!nodes) throw new HoldfastError('FILE_NOT_FOUND', { kind: 'tree blob', name: id });
       return nodes;
     },
-    addFile: async (path, { name }) => {
-      const fd = createFile(joinPath(path, name), replace);
-      writeFileSync(fd, name);
-      process.getBuiltinModule('node:fs').closeSync(fd);
-    },
-    attributes: new AttributeWriter({ isPrivileged: false, newOwner: undefined, newHaveAttributes: false }),
-    replace,
-    onError: (path, message) => errors.push(`${path.subarray(target.length + 1).toString('latin1')}: ${message}`),
+    selection: new Selection(),
+    visitor: maker,
+    onError,
     throwIfEnded: () => undefined,
   });
-  await walk.run('root', Buffer.from(target));
-  walk.finish();
-  return { errors, counts: walk.counts };
+  await walk.run('root');
+  maker.finish(errors.length > 0);
+  folders.close();
+  closeSync(targetFd);
+  return { errors, counts: maker.counts };
 }
 
 describe('a tree that means harm', () => {
@@ -121,6 +150,41 @@ describe('a tree that means harm', () => {
     expect((await walked({ root: [node('name')] }, true)).errors).toEqual([]);
     expect(lstatSync(join(target, 'name')).isFile()).toBe(true);
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
+  });
+});
+
+describe('somebody who swaps folders for links while they are filled', () => {
+  const trees = { root: [folder('f', 'below')], below: [node('first'), folder('g', 'deep')], deep: [node('secret')] };
+
+  test.each(['f', 'f/g'])('gets nothing written or changed outside of the target (%s)', async (swapped) => {
+    const moved = join(target, 'moved');
+    const swap = (name: string) => {
+      if (name !== 'secret') return;
+      renameSync(join(target, swapped), moved);
+      symlinkSync(outside, join(target, swapped));
+    };
+    mkdirSync(join(outside, 'g'));
+    const modeBefore = lstatSync(outside).mode;
+    const { errors } = await walked(trees, false, swap);
+    // Where it was held open, the file is in the folder that was meant, wherever that is now; else there is an error.
+    expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
+    expect(readdirSync(outside).sort()).toEqual(['g', 'secret']);
+    expect(readdirSync(join(outside, 'g'))).toEqual([]);
+    expect(lstatSync(outside).mode).toBe(modeBefore);
+    expect(errors).not.toEqual([]);
+  });
+
+  test('gets no attributes changed of what a file or folder was swapped for', async () => {
+    const root = [{ ...node('file'), mode: 0o777 }, folder('f', 'below'), { ...node('z'), mode: 0o600 }];
+    const secretMode = lstatSync(join(outside, 'secret')).mode;
+    const { errors } = await walked({ root, below: [] }, false, (name) => {
+      if (name !== 'z') return;
+      renameSync(join(target, 'f'), join(target, 'moved'));
+      symlinkSync(outside, join(target, 'f'));
+    });
+    expect(errors.map((error) => error.split(':')[0])).toEqual(['f']);
+    expect(lstatSync(outside).mode & 0o7777).toBe(0o755);
+    expect(lstatSync(join(outside, 'secret')).mode).toBe(secretMode);
   });
 });
 

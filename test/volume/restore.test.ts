@@ -92,7 +92,7 @@ describeWith('restic', 'a restore of what restic backed up', () => {
     rmSync(join(target, 'many'), { recursive: true });
     execFileSync('chmod', ['0500', join(target, 'deep')]);
     execFileSync('setfattr', ['-n', 'user.old', '-v', 'x', join(target, 'deep')]);
-    const { summary } = await restored(everything, { target, overwrite: true });
+    const { summary } = await restored(everything, { target, overwrite: 'always' });
     expect(compareTrees(everything.source, target)).toEqual([]);
     expect(summary.errors).toEqual([]);
   });
@@ -107,7 +107,7 @@ describeWith('restic', 'a restore of what restic backed up', () => {
     linkSync(join(outside, 'linked'), join(target, 'names', 'plain'));
     symlinkSync(join(outside, 'linked'), join(target, 'names', 'with space'));
     symlinkSync(join(outside, 'contents'), join(target, 'contents'));
-    const { summary } = await restored(everything, { target, overwrite: true });
+    const { summary } = await restored(everything, { target, overwrite: 'always' });
     expect(summary.errors).toEqual([]);
     expect(compareTrees(everything.source, target)).toEqual([]);
     expect(readFileSync(join(outside, 'linked'), 'utf8')).toBe('outside');
@@ -118,7 +118,7 @@ describeWith('restic', 'a restore of what restic backed up', () => {
   test('tells a folder that is in the way of a file, and restores the rest', async () => {
     const target = await tempDir();
     mkdirSync(join(target, 'names', 'plain', 'child'), { recursive: true });
-    const { summary } = await restored(everything, { target, overwrite: true, subfolder: '/' });
+    const { summary } = await restored(everything, { target, overwrite: 'always', subfolder: '/' });
     expect(summary.errors.map(({ path }) => path)).toEqual([join(target, 'names', 'plain')]);
     expect(compareTrees(everything.source, target)).toHaveLength(2);
   });
