@@ -2,7 +2,7 @@
  * The policy file: one or more YAML documents, each a Repository or a BackupPolicy. Nothing is guessed: a key that is
  * not known is refused with its line, since a misspelt rule would otherwise silently protect nothing.
  */
-import { LineCounter, parseAllDocuments } from 'yaml';
+import { type Document, LineCounter, parseAllDocuments } from 'yaml';
 import { z } from 'zod';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { parseDuration } from '../base/units.ts';
@@ -90,7 +90,7 @@ export function parsePolicyFile(text: string, source: string): PolicyFile {
     const [error] = document.errors;
     if (error !== undefined) throw invalid(source, error.linePos?.[0].line ?? 1, error.message.split('\n')[0] ?? '');
     const lineOf = (path: readonly PropertyKey[]) => lines.linePos(offsetOf(document, path)).line;
-    const found = read(document.toJS() as unknown, source, lineOf);
+    const found = read(valuesOf(document, source, lineOf([])), source, lineOf);
     if (found.kind === 'Repository') repositories.push(found);
     else policies.push({ policy: found, line: lineOf(['spec', 'repository']) });
   }
@@ -167,6 +167,15 @@ function offsetOf(document: ReturnType<typeof parseAllDocuments>[number], path: 
     if (Array.isArray(range) && typeof range[0] === 'number') return range[0];
   }
   return document.range?.[0] ?? 0;
+}
+
+/** Aliases are only followed here: one may name no anchor, or unfold without end. */
+function valuesOf(document: Document, source: string, line: number): unknown {
+  try {
+    return document.toJS();
+  } catch (error) {
+    throw invalid(source, line, messageOf(error));
+  }
 }
 
 function invalid(source: string, line: number, problem: string): HoldfastError {

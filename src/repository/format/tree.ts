@@ -213,7 +213,7 @@ function numberOf(value: unknown, document: DocumentName): number {
 
 function bigintOf(value: unknown, document: DocumentName): bigint {
   if (value === undefined || value === null) return 0n;
-  if (typeof value === 'string') return BigInt(value);
+  if (typeof value === 'string' && /^\d{1,20}$/.test(value)) return BigInt(value);
   return BigInt(numberOf(value, document));
 }
 
