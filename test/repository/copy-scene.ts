@@ -2,10 +2,11 @@
 import { expect } from 'vitest';
 import { type CopyResult, executeCopy } from '../../src/repository/copy.ts';
 import { type CopyPlan, planCopy } from '../../src/repository/copy-plan.ts';
-import { decodeIndexFile, type IndexedBlob, type IndexedPack } from '../../src/repository/format/index-file.ts';
+import type { IndexedBlob } from '../../src/repository/format/index-file.ts';
 import type { StoredSnapshot } from '../../src/repository/format/snapshot.ts';
-import { loadFile, type Repository } from '../../src/repository/repository.ts';
+import type { Repository } from '../../src/repository/repository.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
+import { indexedPacks } from './damage.ts';
 import type { Kept } from './prune-scene.ts';
 
 /** Small, so that a test has several packs. */
@@ -28,14 +29,6 @@ export function copiesOf(kept: readonly Kept[], { copied }: CopyResult): Kept[] 
     expect(copyId).toBeDefined();
     return { id: copyId!, source };
   });
-}
-
-export async function indexedPacks(repository: Repository): Promise<IndexedPack[]> {
-  const packs: IndexedPack[] = [];
-  for await (const { name } of repository.store.list('index')) {
-    packs.push(...decodeIndexFile(await loadFile(repository, 'index', name), name).packs);
-  }
-  return packs;
 }
 
 export async function indexedBlobs(repository: Repository): Promise<IndexedBlob[]> {

@@ -10,7 +10,8 @@ import { initRepository, openRepository, type Repository, saveFile } from '../..
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
 import { tempDir } from '../setup/temp-dir.ts';
-import { blobNames, copy, indexedBlobs, indexedPacks } from './copy-scene.ts';
+import { blobNames, copy, indexedBlobs } from './copy-scene.ts';
+import { indexedPacks } from './damage.ts';
 import { backUp, backUpChanges, changeFiles, hastyClock, packNames } from './prune-scene.ts';
 import { cheapKdf, makeRepository, password, type TestRepository } from './restic-repository.ts';
 
