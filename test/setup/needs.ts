@@ -6,10 +6,10 @@ import { appendFileSync } from 'node:fs';
 import { describe, expect, inject, test } from 'vitest';
 import type { S3Access } from './s3-server.ts';
 
-export type Need = 'restic' | 'rustic' | 's3' | 'root' | 'mount' | 'openssl';
+export type Need = 'restic' | 'rustic' | 'restic-source' | 's3' | 'root' | 'mount' | 'openssl';
 
 /** What no machine has unless somebody asked for it. */
-const onRequest: ReadonlySet<Need> = new Set(['rustic']);
+const onRequest: ReadonlySet<Need> = new Set(['rustic', 'restic-source']);
 
 declare module 'vitest' {
   interface ProvidedContext {

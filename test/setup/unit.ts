@@ -20,6 +20,7 @@ export default async function setup(project: TestProject): Promise<() => Promise
   if (resticProblem !== undefined) missing.restic = resticProblem;
   const rusticProblem = await findRustic();
   if (rusticProblem !== undefined) missing.rustic = rusticProblem;
+  if (!process.env.RESTIC_SOURCE) missing['restic-source'] = "RESTIC_SOURCE=<folder> does not name restic's source";
   if (typeof s3 === 'string') missing.s3 = s3;
   if (process.getuid?.() !== 0) missing.root = 'the tests do not run as root';
   if (spawnSync('openssl', ['version']).status !== 0) missing.openssl = 'there is no openssl on the PATH';
