@@ -9,6 +9,8 @@ export interface ErrorEntry {
   readonly exitCode?: number;
   /** Default false. */
   readonly retryable?: boolean;
+  /** A code that stands for several: whoever asks for that one means this one too. */
+  readonly family?: string;
 }
 
 export const catalog = {
@@ -140,6 +142,41 @@ export const catalog = {
     message: '{kind} {name} is damaged: {reason}.',
     hint: 'Run `holdfast check --read-data` to see how far the damage goes.',
   },
+  CONFIG_DAMAGED: {
+    message: 'The config of the repository is damaged: {reason}.',
+    hint: 'Put back the copy of the file `config` that was kept elsewhere. All else may be sound, and waits for it.',
+    family: 'FILE_DAMAGED',
+  },
+  KEY_DAMAGED: {
+    message: 'Key {name} is damaged: {reason}.',
+    hint: 'Put back the copy of the folder `keys` that was kept elsewhere, or use the password of another key.',
+    family: 'FILE_DAMAGED',
+  },
+  SNAPSHOT_DAMAGED: {
+    message: 'Snapshot {name} is damaged: {reason}.',
+    hint: 'This one backup cannot be read; `holdfast check` says whether all others are sound.',
+    family: 'FILE_DAMAGED',
+  },
+  INDEX_DAMAGED: {
+    message: 'Index {name} is damaged: {reason}.',
+    hint: 'Run `holdfast repair index`: an index can be made again from the packs.',
+    family: 'FILE_DAMAGED',
+  },
+  LOCK_DAMAGED: {
+    message: 'Lock {name} is damaged: {reason}.',
+    hint: 'Make sure that nobody works on the repository, then run `holdfast unlock --all`.',
+    family: 'FILE_DAMAGED',
+  },
+  PACK_DAMAGED: {
+    message: 'Pack {name} is damaged: {reason}.',
+    hint: 'Run `holdfast check --read-data` to see how far the damage goes, then `holdfast repair packs` to save the rest.',
+    family: 'FILE_DAMAGED',
+  },
+  TREE_DAMAGED: {
+    message: 'The list of a folder, {kind} {name}, is damaged: {reason}.',
+    hint: 'Run `holdfast check --read-data`, `holdfast repair packs` for the packs that it names, then `holdfast repair snapshots`.',
+    family: 'FILE_DAMAGED',
+  },
   COMPRESSION_FAULTY: {
     message: 'A blob of {bytes} bytes was not the same after compressing and decompressing it.',
     hint: 'Memory or processor of this machine are at fault: test them before the next backup. The blob was not stored.',
@@ -190,7 +227,7 @@ export const catalog = {
   },
   RESTORE_INCOMPLETE: {
     message: '{count} files could not be restored completely into {target}.',
-    hint: 'The errors above name them. Mend the cause and run the same restore again.',
+    hint: 'The errors and warnings above name them. Mend the cause and run the same restore again, into a folder with --overwrite.',
   },
   RESTORE_TARGET_UNUSABLE: {
     message: 'Cannot restore into {target}: {reason}.',

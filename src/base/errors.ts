@@ -41,8 +41,15 @@ export class HoldfastError extends Error {
   }
 }
 
+/** With a code: whether it is that one, or one of its family. */
 export function isHoldfastError(error: unknown, code?: ErrorCode): error is HoldfastError {
-  return error instanceof HoldfastError && (code === undefined || error.code === code);
+  if (!(error instanceof HoldfastError)) return false;
+  return code === undefined || error.code === code || familyOf(error.code) === code;
+}
+
+function familyOf(code: ErrorCode): string | undefined {
+  const { family }: ErrorEntry = catalog[code];
+  return family;
 }
 
 /** The message of whatever was thrown. */

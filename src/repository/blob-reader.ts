@@ -2,7 +2,8 @@
  * Reads single blobs on the main thread: trees above all. Trees of a snapshot lie together in few packs, so a
  * tree pack is fetched whole once and kept while it is in use.
  */
-import { HoldfastError } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
 import { sealBytes } from './format/pack.ts';
@@ -29,21 +30,15 @@ export class BlobReader {
   /** The plaintext of a blob, its hash verified. Throws FILE_NOT_FOUND, FILE_DAMAGED. */
   async load(type: BlobType, id: string): Promise<Buffer> {
     const blob = this.#find(type, id);
-    const opened = await this.#open(type, blob);
+    const opened = await this.#open(type, id, blob);
     let plain = opened;
     if (blob.uncompressedLength > 0) {
       plain = Buffer.allocUnsafe(blob.uncompressedLength);
-      this.#codec.decompress(opened, plain);
+      tellWhere(type, id, blob, () => this.#codec.decompress(opened, plain));
     }
     const hash = Buffer.allocUnsafe(32);
     this.#codec.hash(plain, hash, 0);
-    if (hash.toString('hex') !== id) {
-      throw new HoldfastError('FILE_DAMAGED', {
-        kind: `${type} blob`,
-        name: id,
-        reason: 'its content has another hash',
-      });
-    }
+    if (hash.toString('hex') !== id) throw damagedBlob(type, id, blob, 'its content has another hash');
     return plain;
   }
 
@@ -55,7 +50,7 @@ export class BlobReader {
   async openTree(id: string): Promise<TreeNode[] | LargeTree> {
     const blob = this.#find('tree', id);
     if (Math.max(blob.uncompressedLength, blob.length) <= wholeTreeBytes) return this.loadTree(id);
-    return openLargeTree(id, await this.#open('tree', blob), blob.uncompressedLength);
+    return openLargeTree(id, await this.#open('tree', id, blob), blob.uncompressedLength);
   }
 
   #find(type: BlobType, id: string): FoundBlob {
@@ -65,10 +60,11 @@ export class BlobReader {
   }
 
   /** Decrypted, but not decompressed. */
-  async #open(type: BlobType, blob: FoundBlob): Promise<Buffer> {
+  async #open(type: BlobType, id: string, blob: FoundBlob): Promise<Buffer> {
+    if (blob.length < sealBytes) throw damagedBlob(type, id, blob, `it has only ${blob.length} bytes`);
     const sealed = type === 'tree' ? await this.#fromKeptPack(blob) : await this.#fetch(blob);
     const opened = Buffer.allocUnsafe(blob.length - sealBytes);
-    this.#codec.open(sealed, opened);
+    tellWhere(type, id, blob, () => this.#codec.open(sealed, opened));
     return opened;
   }
 
@@ -90,5 +86,21 @@ export class BlobReader {
     const oldest = this.#packs.keys().next().value;
     if (this.#packs.size > keptPacks && oldest !== undefined) this.#packs.delete(oldest);
     return pack;
+  }
+}
+
+/** A file shows its damage where it is read; whoever repairs it needs to know the pack. */
+function damagedBlob(type: BlobType, id: string, { packId }: FoundBlob, reason: string): HoldfastError {
+  if (type === 'tree') return damagedFile({ kind: 'tree blob', name: id }, `${reason} (in pack ${packId})`);
+  return damagedFile({ kind: 'pack', name: packId }, `data blob ${id}: ${reason}`);
+}
+
+/** The codec does not know what it works on. */
+function tellWhere(type: BlobType, id: string, blob: FoundBlob, work: () => void): void {
+  try {
+    work();
+  } catch (error) {
+    if (!isHoldfastError(error, 'FILE_DAMAGED')) throw error;
+    throw damagedBlob(type, id, blob, String(error.context.reason));
   }
 }

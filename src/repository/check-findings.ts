@@ -1,5 +1,5 @@
 /** What a check finds: errors, which mean that something cannot be restored or trusted, and hints, which do not. */
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { isHoldfastError, messageOf } from '../base/errors.ts';
 
 export interface CheckFinding {
   readonly kind: 'index' | 'pack' | 'snapshot' | 'tree' | 'blob';
@@ -34,7 +34,12 @@ export class Findings {
   }
 }
 
+/** Whether a file is missing or not what it must be; a store that fails for the moment is no damage. */
+export function isDamage(error: unknown): boolean {
+  return isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED');
+}
+
 /** Whether an error concerns one file, and not the store as a whole or a mistake in the program. */
 export function isAboutOneFile(error: unknown): boolean {
-  return error instanceof HoldfastError && (error.code.startsWith('FILE_') || error.code === 'STORE_FAILED');
+  return isDamage(error) || isHoldfastError(error, 'STORE_FAILED');
 }

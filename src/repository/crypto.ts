@@ -3,8 +3,7 @@
  * (restic format v2, "Crypto envelope"). For files and keys; blobs have a faster path in blob-codec.ts.
  */
 import { createCipheriv, createDecipheriv, createMac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { HoldfastError } from '../base/errors.ts';
-import type { DocumentName } from './format/document.ts';
+import { type DocumentName, damaged } from './format/document.ts';
 import type { KeyMaterial } from './format/key.ts';
 
 export type MasterKey = KeyMaterial;
@@ -28,7 +27,7 @@ export function seal(key: MasterKey, plain: Uint8Array): Buffer {
 export function open(key: MasterKey, sealed: Uint8Array, document: DocumentName): Buffer {
   const plain = tryOpen(key, sealed);
   if (plain) return plain;
-  throw new HoldfastError('FILE_DAMAGED', { ...document, reason: 'its signature does not fit its content' });
+  throw damaged(document, 'its signature does not fit its content');
 }
 
 /** As open; undefined instead of an error. */

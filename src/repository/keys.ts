@@ -5,6 +5,7 @@ import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { currentUser } from '../base/user.ts';
 import type { Store } from '../store/store.ts';
 import { type MasterKey, seal, tryOpen } from './crypto.ts';
+import { damaged } from './format/document.ts';
 import {
   decodeKeyFile,
   decodeKeyMaterial,
@@ -101,7 +102,7 @@ export async function listKeys(store: Store): Promise<StoredKey[]> {
 async function loadKey(store: Store, id: string): Promise<KeyFile> {
   const bytes = await store.get('keys', id);
   if (createHash('sha256').update(bytes).digest('hex') !== id) {
-    throw new HoldfastError('FILE_DAMAGED', { kind: 'key', name: id, reason: 'its content has another hash' });
+    throw damaged({ kind: 'key', name: id }, 'its content has another hash');
   }
   return decodeKeyFile(bytes, id);
 }
@@ -109,14 +110,13 @@ async function loadKey(store: Store, id: string): Promise<KeyFile> {
 /** undefined where the password is not this key's. */
 async function tryKey(key: KeyFile, id: string, password: string): Promise<MasterKey | undefined> {
   if (kdfBytes(key) > maxKdfBytes) {
-    throw new HoldfastError('FILE_DAMAGED', { kind: 'key', name: id, reason: `it asks for ${kdfBytes(key)} bytes` });
+    throw damaged({ kind: 'key', name: id }, `it asks for ${kdfBytes(key)} bytes`);
   }
   let userKey: MasterKey;
   try {
     userKey = await deriveKey(password, key.salt, key);
   } catch (error) {
-    const reason = `scrypt refuses N=${key.N} r=${key.r} p=${key.p}`;
-    throw new HoldfastError('FILE_DAMAGED', { kind: 'key', name: id, reason }, { cause: error });
+    throw damaged({ kind: 'key', name: id }, `scrypt refuses N=${key.N} r=${key.r} p=${key.p}`, error);
   }
   const plain = tryOpen(userKey, key.data);
   return plain && decodeKeyMaterial(plain, id);

@@ -1,7 +1,8 @@
 /** A tree that is too large to be decoded at once, such as that of a folder with a million entries: read in parts. */
 import { createHash } from 'node:crypto';
 import { createZstdDecompress } from 'node:zlib';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import { type HoldfastError, messageOf } from '../base/errors.ts';
 import { type TreePart, TreeScanner } from './format/tree-scanner.ts';
 
 /** Trees up to this size are decoded whole. */
@@ -58,5 +59,5 @@ async function* piecesOf({ id, opened, plainLength }: OpenedTree): AsyncGenerato
 }
 
 function damaged(id: string, reason: string, cause?: unknown): HoldfastError {
-  return new HoldfastError('FILE_DAMAGED', { kind: 'tree', name: id, reason }, { cause });
+  return damagedFile({ kind: 'tree', name: id }, reason, cause);
 }

@@ -1,5 +1,6 @@
 /** Reads the header at the end of a pack in the store, without the blobs before it (restic format v2, "Pack files"). */
-import { HoldfastError } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import type { HoldfastError } from '../base/errors.ts';
 import { open } from './crypto.ts';
 import type { IndexedBlob } from './format/index-file.ts';
 import { decodePackHeader, headerLengthBytes, sealBytes } from './format/pack.ts';
@@ -14,8 +15,7 @@ export async function readPackHeader(
   packId: string,
   sizeBytes: number,
 ): Promise<IndexedBlob[]> {
-  const damaged = (reason: string): HoldfastError =>
-    new HoldfastError('FILE_DAMAGED', { kind: 'pack', name: packId, reason });
+  const damaged = (reason: string): HoldfastError => damagedFile({ kind: 'pack', name: packId }, reason);
   const readEnd = (length: number): Promise<Buffer> =>
     repository.store.get('data', packId, { offset: sizeBytes - length, length });
 

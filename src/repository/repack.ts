@@ -4,7 +4,8 @@
  * the store. Memory: the ranges under way, and the sink's pack buffers.
  */
 import { mapLimited } from '../base/concurrency.ts';
-import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import { isHoldfastError } from '../base/errors.ts';
 import { type BlobCodec, createBlobCodec } from './blob-codec.ts';
 import type { BlobType } from './blob-index.ts';
 import { BlobSink, type SinkOptions } from './blob-sink.ts';
@@ -139,8 +140,7 @@ class BlobCopier {
     if (!this.#wanted.has(blob.type, blob.id)) return;
     if (Buffer.isBuffer(sealed) && this.#tryCopy(sealed, blob)) return;
     if (this.#passOver) return;
-    const reason = `it cannot be read in the pack ${packId}`;
-    throw new HoldfastError('FILE_DAMAGED', { kind: `${blob.type} blob`, name: blob.id, reason });
+    throw damagedFile({ kind: 'pack', name: packId }, `its ${blob.type} blob ${blob.id} cannot be read`);
   }
 
   /** false where the bytes are not those of the blob. */

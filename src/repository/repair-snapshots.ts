@@ -5,8 +5,10 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError } from '../base/errors.ts';
 import { BlobSink } from './blob-sink.ts';
+import { isDamage } from './check-findings.ts';
 import type { Snapshot, StoredSnapshot } from './format/snapshot.ts';
 import { type LoadedIndex, loadIndex } from './load-index.ts';
+import { readPackHeader } from './pack-header.ts';
 import { requirePrunable } from './prune.ts';
 import { planIndexRepair } from './repair-index.ts';
 import type { Loss } from './repair-tree.ts';
@@ -74,7 +76,7 @@ export async function planSnapshotRepair(
   all: readonly StoredSnapshot[],
   options: MenderOptions = {},
 ): Promise<SnapshotRepairPlan> {
-  await requireTrueIndex(repository, options.signal);
+  const unlisted = await requireTrueIndex(repository, options.signal);
   const index = await loadIndex(repository, 'read');
   const mender = new TreeMender(repository, index, options);
   const saver = new SnapshotSaver(repository, all);
@@ -87,6 +89,7 @@ export async function planSnapshotRepair(
     const next = tree === undefined ? {} : nextOf(snapshot, tree, saver);
     repairs.push({ snapshot, lost, hasMore, ...next });
   }
+  await requireNowhere(repository, mender.missing, unlisted);
   return { wholeCount: snapshots.length - repairs.length, repairs, index, mender };
 }
 
@@ -111,12 +114,30 @@ export async function executeSnapshotRepair(
   return repaired;
 }
 
-async function requireTrueIndex(repository: Repository, signal?: AbortSignal): Promise<void> {
-  const plan = await planIndexRepair(repository, signal ? { signal } : {});
-  const { read, missing, wrong, damagedFiles, marked } = plan;
-  const unlisted = [...read.keys()].filter((id) => !marked.has(id) && !wrong.includes(id));
-  const packs = missing.length + wrong.length + unlisted.length;
+/** The packs that no index lists, with their sizes: left behind by whoever was killed, or forgotten by the index. */
+async function requireTrueIndex(repository: Repository, signal?: AbortSignal): Promise<ReadonlyMap<string, number>> {
+  const { read, missing, wrong, damagedFiles, marked } = await planIndexRepair(repository, signal ? { signal } : {});
+  const packs = missing.length + wrong.length;
   if (packs + damagedFiles.length > 0) throw new HoldfastError('INDEX_UNTRUE', { packs, files: damagedFiles.length });
+  return new Map([...read].filter(([id]) => !marked.has(id)));
+}
+
+/** What is missing must not lie in a pack that only the index does not know. */
+async function requireNowhere(
+  repository: Repository,
+  missing: ReadonlySet<string>,
+  unlisted: ReadonlyMap<string, number>,
+): Promise<void> {
+  if (missing.size === 0) return;
+  for (const [id, sizeBytes] of unlisted) {
+    const blobs = await readPackHeader(repository, id, sizeBytes).catch((error: unknown) => {
+      if (!isDamage(error)) throw error;
+      return [];
+    });
+    if (blobs.some((blob) => missing.has(`${blob.type} ${blob.id}`))) {
+      throw new HoldfastError('INDEX_UNTRUE', { packs: unlisted.size, files: 0 });
+    }
+  }
 }
 
 /** `original` tells where a snapshot came from, and a backup of a claim is complete no more. */

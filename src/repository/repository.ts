@@ -5,6 +5,7 @@ import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { FileType, Store } from '../store/store.ts';
 import { drawMasterKey, type MasterKey, open, seal } from './crypto.ts';
 import { decodeConfig, encodeConfig, type RepositoryConfig } from './format/config.ts';
+import { damaged } from './format/document.ts';
 import { drawPolynomial } from './format/polynomial.ts';
 import { createKey, type KeyOptions, openKey } from './keys.ts';
 
@@ -35,6 +36,8 @@ export interface InitOptions extends KeyOptions {
 const kindNames: Readonly<Record<DocumentType, string>> = { snapshots: 'snapshot', index: 'index', locks: 'lock' };
 /** First byte of a compressed document; `{` or `[` is plain JSON. */
 const compressedMark = 2;
+/** What a document may unfold to: far more than any has, and far less than fills the memory. */
+const mostBytes: Readonly<Record<DocumentType, number>> = { snapshots: 64 << 20, index: 1 << 30, locks: 1 << 20 };
 const plainMarks: ReadonlySet<number> = new Set([0x7b, 0x5b]);
 
 /** Makes a repository in an empty place; key first, config last. Throws REPOSITORY_EXISTS. */
@@ -79,18 +82,18 @@ export async function loadFile(repository: Repository, type: DocumentType, id: s
   let bytes = await repository.store.get(type, id);
   if (sha256(bytes) !== id) bytes = await repository.store.get(type, id);
   if (sha256(bytes) !== id) {
-    throw new HoldfastError('FILE_DAMAGED', { ...document, reason: 'its content has another hash' });
+    throw damaged(document, 'its content has another hash');
   }
   const plain = open(repository.key, bytes, document);
   const mark = plain[0];
   if (mark === undefined || plainMarks.has(mark)) return plain;
   if (mark !== compressedMark) {
-    throw new HoldfastError('FILE_DAMAGED', { ...document, reason: `it begins with the unknown byte ${mark}` });
+    throw damaged(document, `it begins with the unknown byte ${mark}`);
   }
   try {
-    return zstdDecompressSync(plain.subarray(1));
+    return zstdDecompressSync(plain.subarray(1), { maxOutputLength: mostBytes[type] });
   } catch (error) {
-    throw new HoldfastError('FILE_DAMAGED', { ...document, reason: 'it does not decompress' }, { cause: error });
+    throw damaged(document, 'it does not decompress', error);
   }
 }
 

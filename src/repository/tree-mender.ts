@@ -3,8 +3,8 @@
  * read once, the inner ones first. Nothing is written here.
  */
 import { hash } from 'node:crypto';
-import { HoldfastError } from '../base/errors.ts';
 import { BlobReader } from './blob-reader.ts';
+import { isDamage } from './check-findings.ts';
 import { decodeTree, encodeTree, type TreeNode } from './format/tree.ts';
 import type { LoadedIndex } from './load-index.ts';
 import { type Holdings, isWholeTree, type Loss, mendTree, readableNodes } from './repair-tree.ts';
@@ -28,6 +28,8 @@ export const emptyTree = { id: hash('sha256', emptyTreeBytes, 'hex'), bytes: emp
 export class TreeMender {
   /** By the id of the tree as it was, the inner ones first. */
   readonly changed = new Map<string, ChangedTree>();
+  /** What was needed and could not be had: `data <id>`, `tree <id>`. */
+  readonly missing = new Set<string>();
   readonly #repository: Repository;
   readonly #index: LoadedIndex;
   readonly #options: MenderOptions;
@@ -47,7 +49,9 @@ export class TreeMender {
     this.#holdings = {
       dataBytes: (id) => {
         const entry = index.blobs.find('data', Buffer.from(id, 'hex'));
-        return entry < 0 ? undefined : index.plainLength(entry);
+        if (entry >= 0) return index.plainLength(entry);
+        this.missing.add(`data ${id}`);
+        return undefined;
       },
       subtree: (id) => this.inPlaceOf(id),
     };
@@ -66,6 +70,7 @@ export class TreeMender {
     const nodes = bytes && nodesOf(bytes, id);
     if (!nodes) {
       this.#unreadable.add(id);
+      this.missing.add(`tree ${id}`);
       return;
     }
     for (const { type, subtree } of nodes.readable) {
@@ -112,11 +117,6 @@ export class TreeMender {
       throw error;
     }
   }
-}
-
-/** A store that fails for the moment is no damage. */
-function isDamage(error: unknown): boolean {
-  return error instanceof HoldfastError && error.code.startsWith('FILE_');
 }
 
 /** undefined for what is no tree; `all` where every entry can be understood. */

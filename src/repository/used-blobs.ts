@@ -2,10 +2,11 @@
  * Which blobs the snapshots need: all trees are walked, each once, those of one pack together. The answer is a bit for
  * every entry of the index, so that the memory for it does not depend on how often a blob is used.
  */
-import { HoldfastError } from '../base/errors.ts';
+import type { HoldfastError } from '../base/errors.ts';
 import type { BlobType } from './blob-index.ts';
 import { BlobReader } from './blob-reader.ts';
 import { isAboutOneFile } from './check-findings.ts';
+import { damaged } from './format/document.ts';
 import type { LoadedIndex } from './load-index.ts';
 import type { Repository } from './repository.ts';
 import { TreeQueue } from './tree-queue.ts';
@@ -108,5 +109,5 @@ class UsedWalk {
 }
 
 function damagedTree(id: string, name: Buffer): HoldfastError {
-  return new HoldfastError('FILE_DAMAGED', { kind: 'tree', name: id, reason: `its entry "${name}" has no content` });
+  return damaged({ kind: 'tree', name: id }, `its entry "${name}" has no content`);
 }

@@ -2,7 +2,8 @@
  * Goes through the trees of a snapshot, entry by entry, in the order of restic: names ascending, a folder before what is in it.
  * Only the trees between the root and the current entry are in memory.
  */
-import { HoldfastError } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import type { HoldfastError } from '../base/errors.ts';
 import type { BlobReader } from './blob-reader.ts';
 import { problemWithName } from './entry-rules.ts';
 import type { TreeNode } from './format/tree.ts';
@@ -73,7 +74,7 @@ function problemWith({ name, type, subtree }: TreeNode): string | undefined {
 }
 
 function damaged(id: string, reason: string): HoldfastError {
-  return new HoldfastError('FILE_DAMAGED', { kind: 'tree', name: id, reason });
+  return damagedFile({ kind: 'tree', name: id }, reason);
 }
 
 export function joinTreePath(folder: Buffer, name: Buffer): Buffer {

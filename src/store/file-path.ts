@@ -1,4 +1,5 @@
 /** Where restic's default layout puts a file below the root of a repository: format v2, "Repository Layout". */
+import { damagedFile } from '../base/damaged-file.ts';
 import { HoldfastError } from '../base/errors.ts';
 import type { FileType } from './store.ts';
 
@@ -45,5 +46,5 @@ export function alreadyThere(url: string, type: FileType, name: string, sizeByte
   if (type === 'config') throw new HoldfastError('REPOSITORY_EXISTS', { url, found: 'its config' });
   if (foundBytes === sizeBytes) return true;
   const reason = `it has ${foundBytes} bytes where ${sizeBytes} were to be written`;
-  throw new HoldfastError('FILE_DAMAGED', { kind: kindOf(type), name, reason });
+  throw damagedFile({ kind: kindOf(type), name }, reason);
 }

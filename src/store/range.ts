@@ -1,5 +1,6 @@
 /** The part of a file that a read asks for. */
-import { HoldfastError } from '../base/errors.ts';
+import { damagedFile } from '../base/damaged-file.ts';
+import type { HoldfastError } from '../base/errors.ts';
 import { kindOf } from './file-path.ts';
 import type { FileType, Range } from './store.ts';
 
@@ -22,5 +23,5 @@ export function checkRange({ offset, length }: Range): void {
 export function tooShort(range: Range, type: FileType, name: string, sizeBytes?: number): HoldfastError {
   const has = sizeBytes === undefined ? 'it is shorter' : `it has ${sizeBytes} bytes`;
   const reason = `${has}, but bytes ${range.offset} to ${range.offset + range.length} were expected in it`;
-  return new HoldfastError('FILE_DAMAGED', { kind: kindOf(type), name, reason });
+  return damagedFile({ kind: kindOf(type), name }, reason);
 }

@@ -122,7 +122,7 @@ function reading(store: () => Store, again: () => Promise<Store>): void {
       [5000, 10],
       [5000, 0],
     ] as const) {
-      await expect(store().get('data', name, { offset, length })).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+      await expect(store().get('data', name, { offset, length })).rejects.toMatchObject({ code: 'PACK_DAMAGED' });
     }
   });
 
@@ -165,7 +165,7 @@ function writing(store: () => Store, again: () => Promise<Store>): void {
   test('a file that is there with another size is damage, and is not touched', async () => {
     const { name, bytes } = someFile(500);
     await store().put('snapshots', name, bytes);
-    await expect(store().put('snapshots', name, Buffer.alloc(400))).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+    await expect(store().put('snapshots', name, Buffer.alloc(400))).rejects.toMatchObject({ code: 'SNAPSHOT_DAMAGED' });
     expect(await store().get('snapshots', name)).toEqual(bytes);
   });
 

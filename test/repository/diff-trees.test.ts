@@ -119,7 +119,7 @@ test.each(['..', '.', 'a/b', 'zero\0', ''])('an entry called %j stops the walk',
       paths.push(path.toString());
     return paths;
   };
-  await expect(walk()).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(walk()).rejects.toMatchObject({ code: 'TREE_DAMAGED' });
 });
 
 test('a walk ends at a depth that no file system has, and can be stopped anywhere', async () => {
@@ -129,7 +129,7 @@ test('a walk ends at a depth that no file system has, and can be stopped anywher
     const options = signal === undefined ? {} : { signal };
     for await (const { path } of walkTree({ loadTree }, '00', options)) deepest = path.length / 2;
   };
-  await expect(walk()).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(walk()).rejects.toMatchObject({ code: 'TREE_DAMAGED' });
   expect(deepest).toBeGreaterThan(10_000);
   await expect(walk(AbortSignal.abort(new Error('enough')))).rejects.toThrow('enough');
 });

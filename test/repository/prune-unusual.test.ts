@@ -122,8 +122,8 @@ describeWith('restic', 'a prune', () => {
       await writeFile(path, bytes);
     }
     await expect(prune(made.repository, everything)).rejects.toMatchObject({
-      code: 'FILE_DAMAGED',
-      message: expect.stringContaining('cannot be read in the pack'),
+      code: 'PACK_DAMAGED',
+      message: expect.stringContaining('blob'),
     });
     expect(await packNames(made.repository)).toEqual(expect.arrayContaining(before));
     expect((await indexedPacks(made.repository)).map(({ id }) => id)).toEqual(

@@ -223,7 +223,8 @@ describeWith('restic', 'a prune is careful', () => {
       const name = randomBytes(32).toString('hex');
       await made.repository.store.put(type, name, randomBytes(100));
       const before = await packNames(made.repository);
-      await expect(prune(made.repository)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+      const code = type === 'snapshots' ? 'SNAPSHOT_DAMAGED' : 'INDEX_DAMAGED';
+      await expect(prune(made.repository)).rejects.toMatchObject({ code });
       expect(await packNames(made.repository)).toEqual(before);
       await made.repository.store.remove(type, name);
     }

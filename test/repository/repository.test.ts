@@ -52,7 +52,7 @@ test('every key opens the same repository, and a damaged key does not stand in t
   await store.remove('keys', made.keyId);
   await store.put('keys', made.keyId, Buffer.from(bytes.toString().replace('scrypt', 'bcrypt')));
   expect((await openRepository(store, 'zweites')).id).toBe(made.id);
-  await expect(openRepository(store, password)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(openRepository(store, password)).rejects.toMatchObject({ code: 'KEY_DAMAGED' });
 });
 
 test('a key that asks for absurd memory is refused', async () => {
@@ -62,14 +62,14 @@ test('a key that asks for absurd memory is refused', async () => {
   await store.remove('keys', made.keyId);
   const id = createHash('sha256').update(text).digest('hex');
   await store.put('keys', id, Buffer.from(text));
-  await expect(openRepository(store, password)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(openRepository(store, password)).rejects.toMatchObject({ code: 'KEY_DAMAGED' });
 });
 
 test.each([
   ['version', { version: 3 }, 'REPOSITORY_UNSUPPORTED'],
   ['chunker', { holdfast_chunker: 'gear-v2' }, 'REPOSITORY_UNSUPPORTED'],
-  ['reducible polynomial', { chunker_polynomial: '3da3358b4dc172' }, 'FILE_DAMAGED'],
-  ['short id', { id: 'abc' }, 'FILE_DAMAGED'],
+  ['reducible polynomial', { chunker_polynomial: '3da3358b4dc172' }, 'CONFIG_DAMAGED'],
+  ['short id', { id: 'abc' }, 'CONFIG_DAMAGED'],
 ])('a config with an unknown or wrong %s is refused', async (_, change, code) => {
   const store = openMemoryStore();
   const made = await initRepository(store, password, init);
@@ -88,7 +88,7 @@ test('documents come back as they were saved, and changed ones are damaged', asy
   expect(bytes.length).toBeLessThan(200);
   bytes[30]! ^= 1;
   await writeFile(path, bytes);
-  await expect(loadFile(repository, 'index', id)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(loadFile(repository, 'index', id)).rejects.toMatchObject({ code: 'INDEX_DAMAGED' });
 });
 
 describeWith('restic', 'together with restic', () => {

@@ -68,8 +68,8 @@ test('a damaged snapshot stops the list, or is told of and left out where the ca
   const damaged = await initRepository(store, password, { kdf: cheapKdf });
   const good = await saveSnapshot(damaged, { time: '2026-01-01T00:00:00Z', tree, paths: ['/'] });
   const bad = await saveFile(damaged, 'snapshots', Buffer.from('{"time":1}'));
-  await expect(listSnapshots(damaged)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
-  await expect(findSnapshot(damaged, 'latest')).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+  await expect(listSnapshots(damaged)).rejects.toMatchObject({ code: 'SNAPSHOT_DAMAGED' });
+  await expect(findSnapshot(damaged, 'latest')).rejects.toMatchObject({ code: 'SNAPSHOT_DAMAGED' });
   expect((await findSnapshot(damaged, good)).id).toBe(good);
   const told: string[] = [];
   const left = await listSnapshots(damaged, { onError: (_, id) => told.push(id) });

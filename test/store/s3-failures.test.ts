@@ -258,7 +258,7 @@ describeWith('s3', 'a store on S3', () => {
       const { name, bytes } = someFile(1000);
       await addObject(place, `data/${name.slice(0, 2)}/${name}`, bytes.subarray(0, 600));
       await expect(plain.get('data', name, { offset: 500, length: 500 })).rejects.toMatchObject({
-        code: 'FILE_DAMAGED',
+        code: 'PACK_DAMAGED',
       });
     });
   });

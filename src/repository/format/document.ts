@@ -1,5 +1,6 @@
 /** Reading the JSON documents of a repository: bytes that others wrote, checked field by field. */
-import { HoldfastError } from '../../base/errors.ts';
+import { damagedFile } from '../../base/damaged-file.ts';
+import type { HoldfastError } from '../../base/errors.ts';
 
 export type JsonObject = Readonly<Record<string, unknown>>;
 
@@ -9,8 +10,9 @@ export interface DocumentName {
   readonly name: string;
 }
 
-export function damaged(document: DocumentName, reason: string): HoldfastError {
-  return new HoldfastError('FILE_DAMAGED', { kind: document.kind, name: document.name, reason });
+/** `cause` is the error that showed it. */
+export function damaged(document: DocumentName, reason: string, cause?: unknown): HoldfastError {
+  return damagedFile(document, reason, cause);
 }
 
 /** The object that the bytes hold. Anything else is FILE_DAMAGED. */
@@ -23,7 +25,7 @@ export function parseText(text: string, document: DocumentName): JsonObject {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new HoldfastError('FILE_DAMAGED', { ...document, reason: 'it is not JSON' }, { cause: error });
+    throw damaged(document, 'it is not JSON', error);
   }
   if (!isObject(value)) throw damaged(document, 'it is not a JSON object');
   return value;

@@ -38,5 +38,5 @@ test.each([
   ],
   ['packs that are no list', '{"packs":{}}'],
 ])('an index with %s is damaged', (_, text) => {
-  expect(() => decodeIndex(Buffer.from(text), 'x')).toThrow(expect.objectContaining({ code: 'FILE_DAMAGED' }));
+  expect(() => decodeIndex(Buffer.from(text), 'x')).toThrow(expect.objectContaining({ code: 'INDEX_DAMAGED' }));
 });

@@ -31,7 +31,7 @@ test('the size of a pack file is the sum of blobs, header entries and envelope',
 
 test('a header with an unknown type or a cut entry is damaged', () => {
   const header = encodePackHeader(entries);
-  const damaged = expect.objectContaining({ code: 'FILE_DAMAGED' });
+  const damaged = expect.objectContaining({ code: 'PACK_DAMAGED' });
   expect(() => decodePackHeader(header.subarray(0, -1), 'p')).toThrow(damaged);
   header[0] = 4;
   expect(() => decodePackHeader(header, 'p')).toThrow(damaged);

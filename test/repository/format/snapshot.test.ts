@@ -42,7 +42,7 @@ test.each([
   ['a time that is none', `{"time":"now","tree":"${tree}","paths":[]}`],
   ['a path that is no string', `{"time":"2024-01-01T00:00:00Z","tree":"${tree}","paths":[1]}`],
 ])('a snapshot with %s is damaged', (_, text) => {
-  expect(() => decodeSnapshot(Buffer.from(text), id)).toThrow(expect.objectContaining({ code: 'FILE_DAMAGED' }));
+  expect(() => decodeSnapshot(Buffer.from(text), id)).toThrow(expect.objectContaining({ code: 'SNAPSHOT_DAMAGED' }));
 });
 
 function withoutId({ id: _, ...snapshot }: ReturnType<typeof decodeSnapshot>) {

@@ -75,7 +75,7 @@ describe('a tree read from pieces', () => {
       Buffer.from(`{"nodes":[{"name":"x","content":["${id(1)}"${`,"${'x'.repeat(64)}"`.repeat(2000)}]}]}`),
     ],
   ])('that %s is damaged', (_, bytes) => {
-    expect(() => scanned(bytes, 1000)).toThrow(expect.objectContaining({ code: 'FILE_DAMAGED' }));
+    expect(() => scanned(bytes, 1000)).toThrow(expect.objectContaining({ code: 'TREE_DAMAGED' }));
   });
 });
 
@@ -108,8 +108,8 @@ describe('a large tree', () => {
       [cut, plain.length],
       [flipped, plain.length],
     ] as const) {
-      await expect(openLargeTree(name, opened, length)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+      await expect(openLargeTree(name, opened, length)).rejects.toMatchObject({ code: 'TREE_DAMAGED' });
     }
-    await expect(openLargeTree(id(1), frame, plain.length)).rejects.toMatchObject({ code: 'FILE_DAMAGED' });
+    await expect(openLargeTree(id(1), frame, plain.length)).rejects.toMatchObject({ code: 'TREE_DAMAGED' });
   });
 });

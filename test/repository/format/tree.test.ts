@@ -135,5 +135,5 @@ test.each([
   ['a fraction for a size', '{"nodes":[{"name":"a","type":"file","size":1.5}]}'],
   ['a broken name', '{"nodes":[{"name":"a\\\\","type":"file"}]}'],
 ])('a tree with %s is reported as damaged', (_, text) => {
-  expect(() => decodeTree(Buffer.from(text), idA)).toThrow(expect.objectContaining({ code: 'FILE_DAMAGED' }));
+  expect(() => decodeTree(Buffer.from(text), idA)).toThrow(expect.objectContaining({ code: 'TREE_DAMAGED' }));
 });
