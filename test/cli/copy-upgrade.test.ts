@@ -1,8 +1,9 @@
 /** init --from and --format, copy and upgrade as users and scripts meet them. */
-import { existsSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { readSettings, sourceSettings } from '../../src/cli/config.ts';
+import { acquireLock } from '../../src/repository/locks.ts';
 import { initRepository, openRepository } from '../../src/repository/repository.ts';
 import { isLedger, listSnapshots, loadSnapshot, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
@@ -62,6 +63,10 @@ test('copy says what it would do, does it, and says what was there already', asy
     failed: [],
   });
   expect(await there('check', '--read-data')).toMatchObject({ exitCode: 0 });
+  for (const folder of [repository, copy]) expect(readdirSync(join(folder, 'locks'))).toEqual([]);
+  const lock = await acquireLock(opened, { exclusive: true, hostname: 'elsewhere' });
+  expect(await there('copy', ...source)).toMatchObject({ exitCode: 11, stdout: '' });
+  await lock.release();
 });
 
 test('a backup that is damaged is named, the others are copied, and the exit code is 3', async () => {

@@ -5,10 +5,15 @@ import { readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { BlobSink } from '../../src/repository/blob-sink.ts';
+import { checkRepository } from '../../src/repository/check.ts';
 import { encodeIndex } from '../../src/repository/format/index-file.ts';
 import { initRepository, openRepository, type Repository, saveFile } from '../../src/repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
+import { upgradeRepository } from '../../src/repository/upgrade.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
+import { openStore } from '../../src/store/open-store.ts';
+import { describeWith } from '../setup/needs.ts';
+import { newS3Place } from '../setup/s3-place.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 import { blobNames, copy, indexedBlobs } from './copy-scene.ts';
 import { indexedPacks } from './damage.ts';
@@ -292,5 +297,22 @@ describe('where the source is damaged', () => {
     const { plan, copied } = await copy(source.repository, target.repository);
     expect(copied).toHaveLength(4);
     expect(plan.wanted.blobs).toBe((await blobNames(target.repository)).length - before);
+  });
+});
+
+describeWith('s3', 'between a folder and object storage', () => {
+  test('backups go into a bucket and come back, and are the same', async () => {
+    const { source, target } = await filled();
+    const place = newS3Place();
+    const store = await openStore(place.url, { env: place.env });
+    const options = { kdf: cheapKdf, cutLike: source.repository.config, version: 1 } as const;
+    const away = await initRepository(store, password, options);
+    expect((await copy(source.repository, away)).failed).toEqual([]);
+    const upgraded = await upgradeRepository(away, { saveCopy: async () => undefined });
+    expect((await openRepository(store, password)).version).toBe(2);
+    expect((await copy(upgraded, target.repository)).failed).toEqual([]);
+    expect(await blobNames(target.repository)).toEqual([...new Set(await blobNames(source.repository))].sort());
+    expect((await checkRepository(target.repository, { readData: true, workers: 1 })).errors).toEqual([]);
+    await store.close();
   });
 });
