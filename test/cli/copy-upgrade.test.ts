@@ -1,4 +1,5 @@
 /** init --from and --format, copy and upgrade as users and scripts meet them. */
+import { execFileSync } from 'node:child_process';
 import { existsSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
@@ -7,6 +8,7 @@ import { acquireLock } from '../../src/repository/locks.ts';
 import { initRepository, openRepository } from '../../src/repository/repository.ts';
 import { isLedger, listSnapshots, loadSnapshot, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
+import { tempDir } from '../setup/temp-dir.ts';
 import { lastLine, makeFiles, newPlace, type Place, password } from './place.ts';
 import { type CliResult, runCli } from './run-cli.ts';
 
@@ -20,18 +22,28 @@ interface CopyPlace extends Place {
   there(...args: string[]): Promise<CliResult>;
 }
 
+let first: Promise<Place> | undefined;
+
 /** Two backups of one folder with different tags, and an empty repository for copies. */
 async function placeToCopy(version: 1 | 2 = 2): Promise<CopyPlace> {
+  first ??= makeBackups();
+  const folder = await tempDir();
+  execFileSync('cp', ['-a', `${(await first).folder}/.`, folder]);
+  const [repository, copy, passwordFile] = ['repository', 'copy', 'password'].map((name) => join(folder, name));
+  writeFileSync(passwordFile!, password);
+  await initRepository(openFolderStore(copy!), otherPassword, { kdf: { N: 1024, r: 8, p: 1 }, version });
+  const envOf = (path: string, secret: string) => ({ HOLDFAST_REPOSITORY: path, HOLDFAST_PASSWORD: secret });
+  const env = envOf(repository!, password);
+  const there = (...args: string[]) => runCli(args, { env: envOf(copy!, otherPassword) });
+  const cli = (...args: string[]) => runCli(args, { env });
+  return { folder, repository: repository!, copy: copy!, passwordFile: passwordFile!, env, cli, there };
+}
+
+async function makeBackups(): Promise<Place> {
   const place = await newPlace();
   makeFiles(join(place.folder, 'source'), 3);
-  await place.cli('backup', '--dir', join(place.folder, 'source'), '--tag', 'first');
-  await place.cli('backup', '--dir', join(place.folder, 'source'), '--tag', 'second');
-  const copy = join(place.folder, 'copy');
-  await initRepository(openFolderStore(copy), otherPassword, { kdf: { N: 1024, r: 8, p: 1 }, version });
-  const passwordFile = join(place.folder, 'password');
-  writeFileSync(passwordFile, password);
-  const env = { HOLDFAST_REPOSITORY: copy, HOLDFAST_PASSWORD: otherPassword };
-  return { ...place, copy, passwordFile, there: (...args) => runCli(args, { env }) };
+  for (const tag of ['first', 'second']) await place.cli('backup', '--dir', join(place.folder, 'source'), '--tag', tag);
+  return place;
 }
 
 test('copy says what it would do, does it, and says what was there already', async () => {
