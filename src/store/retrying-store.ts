@@ -61,10 +61,12 @@ export function retryingStore(store: Store, options: RetryingOptions = {}): Stor
     uploadsAtOnce: store.uploadsAtOnce,
     put: (type, name, bytes, sha256) =>
       retried(async (attempt) => {
+        // The first attempt may have arrived, and not only its answer may be lost: servers that see a file of that name
+        // break off the upload, which looks like a broken connection to whoever is sending.
+        if (attempt > 1 && type !== 'config' && (await store.stat(type, name))?.sizeBytes === bytes.length) return;
         try {
           await store.put(type, name, bytes, sha256);
         } catch (error) {
-          // The first attempt may have arrived although its answer did not.
           if (attempt === 1 || !isHoldfastError(error, 'REPOSITORY_EXISTS')) throw error;
           if (!(await store.get(type, name)).equals(bytes)) throw error;
         }

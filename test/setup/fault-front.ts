@@ -94,6 +94,7 @@ export async function startFaultFront(target: string): Promise<FaultFront> {
         : undefined;
     const onLimit = fault?.kind === 'cut' ? destroyBoth : () => undefined;
     pass(client, upstream, limitOf('client'), onLimit);
+    upstream.on('close', () => client.destroy());
     if (fault?.kind === 'lose-answer') upstream.once('data', destroyBoth);
     else if (fault?.kind === 'repeat') repeat(upstream, client);
     else if (fault?.kind === 'trickle') trickle(upstream, client, fault.bytesPerSecond);

@@ -85,8 +85,12 @@ describeWith('s3', 'a store on S3', () => {
       expect(await listed(plain, 'data')).toHaveLength(1);
     });
 
-    test.each([1, 4])('an upload whose answer was lost %d times counts as written, a config too', async (times) => {
-      const { name, bytes } = someFile(10_000);
+    test.each([
+      [1, 10_000],
+      [4, 10_000],
+      [1, 4_000_000],
+    ])('an upload whose answer was lost %d times counts as written (%d bytes), a config too', async (times, size) => {
+      const { name, bytes } = someFile(size);
       const before = front.faults;
       front.fail({ kind: 'lose-answer' }, times);
       await patient.put('data', name, bytes, name);
