@@ -48,6 +48,10 @@ export const catalog = {
     message: 'The repository at {url} cannot be used: {reason}.',
     hint: 'Open it with the tool that made it; Holdfast works on restic repositories of versions 1 and 2.',
   },
+  REPOSITORY_APPEND_ONLY: {
+    message: 'The repository at {url} is marked append-only, so {consequence}.',
+    hint: 'Whoever may lift the mark does so with `rustic config --set-append-only false`.',
+  },
   REPOSITORY_DAMAGED: {
     message: 'The repository is damaged: {reason}.',
     hint: 'Run `holdfast check --read-data` to see how far, and keep the repository as it is until then.',
@@ -246,8 +250,8 @@ export const catalog = {
     hint: 'See docs/policy.md for the fields of a policy.',
   },
   POLICY_SELECTS_NOTHING: {
-    message: 'The policy {policy} selects no claim at all (labels: {labels}).',
-    hint: 'Label the claims that it should back up, or change its select.claims.matchLabels.',
+    message: 'The policy {policy} selects none of the {count} claims of its namespace.',
+    hint: 'Change its spec.select, or the claims. `holdfast backup --policy FILE --plan` says why each one is left out.',
   },
   FORGET_REFUSED: {
     message: 'The rules keep no backup at all of {group}; nothing was removed.',
@@ -331,6 +335,19 @@ export const catalog = {
   CLAIM_NOT_BOUND: {
     message: 'The claim {claim} is {phase}, not Bound; there is no volume to back up.',
     hint: 'Start a pod that uses it, or leave it out.',
+  },
+  CLAIM_UNSETTLED: {
+    message: 'The claim {claim} cannot be backed up now: {reason}.',
+    hint: 'Run again when that has settled.',
+  },
+  CLAIM_LEFT_OUT: {
+    message: 'The claim {claim} is not backed up by this policy: {reason}.',
+    hint: 'Change the rules of the policy or the claim, where it should be; docs/policy.md has both.',
+  },
+  LIVE_COPY_REFUSED: {
+    message: 'The volume of {claim} cannot be copied while it is in use: {reason}.',
+    hint: 'Such a copy gives way to the pods of the claim. Run again when they have settled, or back up by snapshots.',
+    retryable: true,
   },
   SNAPSHOT_UNSUPPORTED: {
     message: 'The volume of {claim} cannot be snapshotted: {reason}.',
