@@ -1,44 +1,38 @@
 /**
- * One backup of one claim: CSI snapshot, temporary claim, mover; then everything that was made is removed, whatever
+ * One backup of one claim by its plan: cut or live mount, mover; then everything that was made is removed, whatever
  * happened. The volume itself and its pods are never touched.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
-import type { BackupJob } from '../base/mover-protocol.ts';
 import { version } from '../base/version.ts';
 import { statusOf } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/client.ts';
-import { ALIVE, claimSelector, ownedBy, RUN } from '../cluster/labels.ts';
-import { type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
+import { readClusterUid } from '../cluster/connect.ts';
+import { ALIVE, claimSelector, RUN } from '../cluster/labels.ts';
+import type { MoverPod } from '../cluster/mover-pod.ts';
 import { awaitMover, createMoverJob, type MoverResult, startMover } from '../cluster/mover-run.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
 import { CLAIM, refOf } from '../cluster/resources.ts';
-import { createTemporaryClaim, dropVolumeWithClaim } from '../cluster/temporary-claim.ts';
-import {
-  createSnapshot,
-  dropContentWithSnapshot,
-  restoreSizeOf,
-  waitForCut,
-  waitForReady,
-} from '../cluster/volume-snapshot.ts';
-import { recipeFileName } from '../manifest/recipe.ts';
-import { type CollectedRecipe, collectRecipe, tolerationsOf } from './collect-recipe.ts';
+import { dropVolumeWithClaim } from '../cluster/temporary-claim.ts';
+import { backupJob, backupPod, type ClaimWork, claimWork, moveLimitMs } from './claim-work.ts';
+import { collectRecipe } from './collect-recipe.ts';
+import { watchForConsumers } from './give-way.ts';
 import { ALIVE_EVERY_MS, removeWork, sweepLeftovers } from './leftovers.ts';
-import { type ClaimBackupPlan, planClaimBackup, temporarySize } from './plan.ts';
-import {
-  type BackupPhase,
-  type BackupTimeouts,
-  backupTimeouts,
-  type ClaimBackupResult,
-  type ClaimBackupRun,
-} from './run.ts';
-import { nodeSelectorOf } from './source.ts';
+import { planClaimBackup } from './plan-claim.ts';
+import { type BackupPhase, backupTimeouts, type ClaimBackupResult, type ClaimBackupRun } from './run.ts';
+import { copyBySnapshot } from './snapshot-copy.ts';
 
-/** Throws the refusals of planClaimBackup, SNAPSHOT_FAILED, MOVER_FAILED, BACKUP_RUNNING, and the signal's reason. */
+/**
+ * Throws the refusals of planClaimBackup, SNAPSHOT_FAILED, MOVER_FAILED, BACKUP_RUNNING, LIVE_COPY_REFUSED, and the
+ * signal's reason.
+ */
 export async function backupClaim(cluster: Cluster, options: ClaimBackupRun): Promise<ClaimBackupResult> {
   const clock = options.clock ?? systemClock;
   const startedMs = clock.nowMs();
-  const run = new Run(cluster, options, clock, await planClaimBackup(cluster, options));
+  const plan = await planClaimBackup(cluster, options);
+  const clusterUid = options.clusterUid ?? (await identify(cluster));
+  const work = claimWork(plan, options, { ...backupTimeouts, ...options.timeouts }, clusterUid);
+  const run = new Run(cluster, work, clock);
   await run.sweep();
   let failed = true;
   try {
@@ -51,76 +45,83 @@ export async function backupClaim(cluster: Cluster, options: ClaimBackupRun): Pr
   }
 }
 
+async function identify(cluster: Cluster): Promise<string> {
+  const uid = await readClusterUid(cluster);
+  if (uid !== undefined) return uid;
+  const reason = 'its UID tells the backups of this cluster from those of others; give it as the cluster uid instead';
+  throw new HoldfastError('CLUSTER_DENIED', { verb: 'get', resource: 'the namespace kube-system', reason });
+}
+
 /** One run from its first object to the last that is removed. */
 class Run {
   readonly warnings: string[] = [];
   readonly #cluster: Cluster;
+  readonly #work: ClaimWork;
   readonly #options: ClaimBackupRun;
   readonly #clock: Clock;
-  readonly #plan: ClaimBackupPlan;
-  readonly #timeouts: BackupTimeouts;
   #beat: NodeJS.Timeout | undefined;
 
-  constructor(cluster: Cluster, options: ClaimBackupRun, clock: Clock, plan: ClaimBackupPlan) {
+  constructor(cluster: Cluster, work: ClaimWork, clock: Clock) {
     this.#cluster = cluster;
-    this.#options = options;
+    this.#work = work;
+    this.#options = work.options;
     this.#clock = clock;
-    this.#plan = plan;
-    this.#timeouts = { ...backupTimeouts, ...options.timeouts };
-    this.#say('plan', `snapshot by ${plan.class.class.metadata.name} (${plan.class.reason})`);
+    const { method, reason, class: choice, place, notes } = work.plan;
+    const by = choice === undefined ? '' : ` by ${choice.class.metadata.name} (${choice.reason})`;
+    this.say('plan', `${method}${by}: ${reason}; mover ${place.words}`);
+    for (const note of notes) this.warn(note);
   }
 
   async sweep(): Promise<void> {
-    const { source } = this.#plan;
+    const { source, claim } = this.#work.plan;
     await sweepLeftovers(this.#cluster, this.#clock, {
       namespace: this.#options.namespace,
       claimUid: source.claim.metadata.uid,
-      title: source.title,
+      title: claim,
       run: this.#options.run,
-      timeoutMs: this.#timeouts.cleanUpMs,
+      timeoutMs: this.#work.timeouts.cleanUpMs,
       signal: this.#options.signal,
-      onFound: (run, objects) => this.#say('sweep', `removes ${objects} objects that run ${run} left behind`),
+      onFound: (run, objects) => this.say('sweep', `removes ${objects} objects that run ${run} left behind`),
     });
   }
 
   async move(): Promise<Omit<ClaimBackupResult, 'durationMs' | 'warnings'>> {
-    const { source, class: choice, clusterUid } = this.#plan;
+    const { plan, clusterUid, host } = this.#work;
+    const { source, method, reason, class: choice } = plan;
+    const isLive = method === 'FileCopy';
+    const consistency = isLive ? 'live' : 'crash';
     const collected = await collectRecipe(this.#cluster, source, {
-      method: this.#plan.method,
-      snapshotClass: choice.class,
-      clusterUid,
-      clusterName: this.#plan.host,
-      toolVersion: version,
+      ...{ method, consistency, clusterUid, clusterName: host, toolVersion: version },
+      snapshotClass: choice?.class,
       recordedAtMs: this.#clock.nowMs(),
     });
-    const pod = this.#pod(collected);
+    const pod = backupPod(this.#work, collected, this.#now());
     const job = await createMoverJob(this.#cluster, pod, this.#options.signal);
     this.#keepAlive(job);
-    const snapshot = await this.#snapshot(job);
-    await this.#readableClaim(job, snapshot);
-    const cutTime = textAt(snapshot, 'status', 'creationTime') ?? new Date(this.#clock.nowMs()).toISOString();
-    await startMover(this.#cluster, job, pod, this.#work(collected, Date.parse(cutTime)), this.#options.signal);
-    const moved = await this.#awaitMover(job, pod);
+    const cut = isLive ? undefined : await copyBySnapshot(this.#cluster, this.#work, job, this);
+    const cutTime = cut ?? this.#now();
+    const description = backupJob(this.#work, collected, Date.parse(cutTime));
+    await startMover(this.#cluster, job, pod, description, this.#options.signal);
+    const moved = isLive ? await this.#moveLive(job, pod) : await this.#awaitMover(job, pod, this.#options.signal);
     return {
-      claim: source.title,
+      claim: plan.claim,
       claimUid: source.claim.metadata.uid,
       run: this.#options.run,
-      method: this.#plan.method,
-      snapshotClass: choice.class.metadata.name,
-      snapshotCutTime: cutTime,
+      ...{ method, methodReason: reason, consistency, cutTime },
+      ...(choice === undefined ? {} : { snapshotClass: choice.class.metadata.name, snapshotCutTime: cutTime }),
       ...moved,
     };
   }
 
   /** Runs to its end even when the run itself was cancelled. What could not be removed is a warning, found by the next run. */
   async cleanUp(): Promise<void> {
-    this.#say('clean-up', 'removes mover, temporary claim and snapshot');
-    const selector = `${claimSelector('backup', this.#plan.source.claim.metadata.uid)},${RUN}=${this.#options.run}`;
+    this.say('clean-up', 'removes what was made for this backup');
+    const selector = `${claimSelector('backup', this.#work.plan.source.claim.metadata.uid)},${RUN}=${this.#options.run}`;
     try {
-      await removeWork(this.#cluster, this.#options.namespace, selector, this.#timeouts.cleanUpMs);
+      await removeWork(this.#cluster, this.#options.namespace, selector, this.#work.timeouts.cleanUpMs);
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
-      this.#warn(`could not remove everything of this run, the next one will: ${error.message}`);
+      this.warn(`could not remove everything of this run, the next one will: ${error.message}`);
     }
   }
 
@@ -129,113 +130,77 @@ class Run {
     clearInterval(this.#beat);
   }
 
-  async #snapshot(job: KubeObject): Promise<KubeObject> {
-    const { source, name, labels, class: choice } = this.#plan;
-    const { namespace, claim, signal } = this.#options;
-    const className = choice.class.metadata.name;
-    const wish = { namespace, name, claimName: claim, className, labels, owners: ownedBy(job) };
-    const made = await createSnapshot(this.#cluster, wish, signal);
-    const watch = { claim: source.title, signal, onProblem: (problem: string) => this.#warn(problem) };
-    const cut = await waitForCut(this.#cluster, made, { ...watch, timeoutMs: this.#timeouts.cutMs });
-    this.#say('snapshot', `cut at ${textAt(cut, 'status', 'creationTime') ?? 'an unknown time'}`);
-    const ready = await waitForReady(this.#cluster, cut, { ...watch, timeoutMs: this.#timeouts.readyMs });
-    await dropContentWithSnapshot(this.#cluster, ready);
-    return ready;
+  say(phase: BackupPhase, message: string): void {
+    this.#options.onEvent?.({ claim: this.#work.plan.claim, phase, message });
+  }
+
+  warn(message: string): void {
+    this.warnings.push(message);
+    this.say('warning', message);
+  }
+
+  #now(): string {
+    return new Date(this.#clock.nowMs()).toISOString();
   }
 
   /** From here on nothing of this run outlives its Job, even if this process does not come to clean up. */
   async #dropVolume(): Promise<void> {
-    const claim = await this.#cluster.get(CLAIM, this.#options.namespace, this.#plan.name);
+    const claim = await this.#cluster.get(CLAIM, this.#options.namespace, this.#work.name);
     if (claim !== undefined) await dropVolumeWithClaim(this.#cluster, claim);
   }
 
-  async #readableClaim(job: KubeObject, snapshot: KubeObject): Promise<void> {
-    const { source, name, labels, storageClass } = this.#plan;
-    const size = temporarySize(restoreSizeOf(snapshot), textAt(source.volume, 'spec', 'capacity', 'storage'));
-    this.#say('copy', `makes a temporary claim of ${size} from the snapshot`);
-    await createTemporaryClaim(
-      this.#cluster,
-      {
-        namespace: this.#options.namespace,
-        name,
-        snapshotName: name,
-        storageClass,
-        volumeMode: source.volumeMode,
-        size,
-        worksFor: source.title,
-        labels,
-        owners: ownedBy(job),
-      },
-      this.#options.signal,
-    );
+  /** The mover has the claim's own volume: it goes as soon as a pod needs that elsewhere. */
+  async #moveLive(job: KubeObject, pod: MoverPod) {
+    let node: string | undefined;
+    const { plan, timeouts } = this.#work;
+    const giveWay = watchForConsumers(this.#cluster, plan, {
+      timeoutMs: timeouts.startMs + moveLimitMs(this.#work),
+      moverNode: () => node,
+    });
+    const { signal } = this.#options;
+    const either = signal === undefined ? giveWay.signal : AbortSignal.any([signal, giveWay.signal]);
+    try {
+      return await this.#awaitMover(job, pod, either, (found) => {
+        node = textAt(found, 'spec', 'nodeName');
+      });
+    } finally {
+      giveWay.stop();
+    }
   }
 
-  #pod(collected: CollectedRecipe): MoverPod {
-    const { source, name, labels } = this.#plan;
-    return {
-      kind: 'backup',
-      namespace: this.#options.namespace,
-      name,
-      labels,
-      worksFor: source.title,
-      claimName: name,
-      volumeMode: source.volumeMode,
-      settings: this.#options,
-      repository: this.#options.repository,
-      nodeSelector: this.#plan.staysInPlace ? nodeSelectorOf(source.volume) : undefined,
-      tolerations: tolerationsOf(collected.pods),
-      activeDeadlineSeconds: Math.ceil((this.#timeouts.startMs + this.#timeouts.moveMs) / 1000),
-      alive: new Date(this.#clock.nowMs()).toISOString(),
-    };
-  }
-
-  #work({ recipe }: CollectedRecipe, timeMs: number): BackupJob {
-    const { source, clusterUid, host, method } = this.#plan;
-    const { namespace, claim, policy, run, repository, layout } = this.#options;
-    const facts = { 'cluster-uid': clusterUid, namespace, claim, uid: source.claim.metadata.uid, policy, run, method };
-    const known = Object.entries(facts).filter(([, value]) => value !== undefined);
-    return {
-      version: 1,
-      kind: 'backup',
-      repository: repository.url,
-      source: VOLUME_PATH,
-      host,
-      tags: known.map(([key, value]) => `${key}=${value}`),
-      paths: [`/${namespace}/${claim}`],
-      timeMs,
-      folders: [namespace, claim],
-      recipe,
-      recipeFileName,
-      ...(layout === undefined ? {} : { layout }),
-      clusterUid,
-    };
-  }
-
-  async #awaitMover(job: KubeObject, pod: MoverPod) {
-    const { finder, run, signal } = this.#options;
-    const claimUid = this.#plan.source.claim.metadata.uid;
+  async #awaitMover(
+    job: KubeObject,
+    pod: MoverPod,
+    signal: AbortSignal | undefined,
+    onPod: (pod: KubeObject | undefined) => void = () => undefined,
+  ) {
+    const { finder, run } = this.#options;
+    const { plan, timeouts } = this.#work;
     let result: MoverResult | undefined;
     try {
       result = await awaitMover(this.#cluster, job, pod, {
-        startTimeoutMs: this.#timeouts.startMs,
-        runTimeoutMs: this.#timeouts.moveMs,
+        startTimeoutMs: timeouts.startMs,
+        runTimeoutMs: moveLimitMs(this.#work),
         signal,
         onStarted: () => this.#dropVolume(),
-        onState: (state) => this.#say('mover', state),
+        onState: (state, found) => {
+          onPod(found);
+          this.say('mover', state);
+        },
       });
     } catch (error) {
       // The pod may have been lost after the backup was saved.
       if (finder === undefined || !isHoldfastError(error, 'MOVER_FAILED')) throw error;
-      const found = await finder.find(run, claimUid);
+      const found = await finder.find(run, plan.source.claim.metadata.uid);
       if (found === undefined) throw error;
-      this.#warn(`the repository has the backup, though ${messageOf(error)}`);
+      this.warn(`the repository has the backup, though ${messageOf(error)}`);
       return { ...found, counts: {}, errorCount: 0, errors: [], node: undefined };
     }
     const state = result.exitCode === 0 ? ('complete' as const) : ('incomplete' as const);
     const { backupId, counts, errorCount, errors, node } = result;
     if (backupId === undefined || (finder !== undefined && !(await finder.has(backupId)))) {
       const reason = `it says it made the backup ${backupId ?? '(without id)'}, which is not in the repository`;
-      throw new HoldfastError('MOVER_FAILED', { claim: this.#plan.source.title, reason });
+      throw new HoldfastError('MOVER_FAILED', { claim: plan.claim, reason });
     }
     return { backupId, state, counts, errorCount, errors, node };
   }
@@ -243,24 +208,14 @@ class Run {
   /** Renews the mark that keeps the next run from sweeping this one away. */
   #keepAlive(job: KubeObject): void {
     const renew = async () => {
-      const mark = new Date(this.#clock.nowMs()).toISOString();
       try {
-        await this.#cluster.patch(refOf(job), { merge: { metadata: { annotations: { [ALIVE]: mark } } } });
+        await this.#cluster.patch(refOf(job), { merge: { metadata: { annotations: { [ALIVE]: this.#now() } } } });
       } catch (error) {
         // At the end of the run the Job goes while this beats on.
-        if (statusOf(error) !== 404) this.#warn(`could not renew the mark of this run: ${messageOf(error)}`);
+        if (statusOf(error) !== 404) this.warn(`could not renew the mark of this run: ${messageOf(error)}`);
       }
     };
     this.#beat = setInterval(() => void renew(), ALIVE_EVERY_MS);
     this.#beat.unref();
-  }
-
-  #say(phase: BackupPhase, message: string): void {
-    this.#options.onEvent?.({ claim: this.#plan.source.title, phase, message });
-  }
-
-  #warn(message: string): void {
-    this.warnings.push(message);
-    this.#say('warning', message);
   }
 }

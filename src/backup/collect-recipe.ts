@@ -17,11 +17,14 @@ import {
 } from '../cluster/resources.ts';
 import { captureRecipe, ordinalOf } from '../manifest/capture.ts';
 import type { Consumer, Recipe } from '../manifest/recipe.ts';
+import { isConsumer } from './gather-facts.ts';
+import type { Consistency } from './run.ts';
 import type { BackupSource } from './source.ts';
 
 export interface RecipeFacts {
   readonly method: string;
-  readonly snapshotClass: KubeObject;
+  readonly consistency: Consistency;
+  readonly snapshotClass: KubeObject | undefined;
   readonly clusterUid: string | null;
   readonly clusterName: string | null;
   readonly toolVersion: string;
@@ -58,11 +61,12 @@ export async function collectRecipe(
     claim,
     volume,
     storageClass: (await named('storageClass', STORAGE_CLASS, storageClassName)) ?? null,
-    snapshotClass: facts.snapshotClass,
+    snapshotClass: facts.snapshotClass ?? null,
     csiDriver: (await named('csiDriver', CSI_DRIVER, driver)) ?? null,
     attachedNodeLabels: (await tryRead('topology', () => attachedNodeLabels(cluster, volume, pods))) ?? null,
     consumers: await Promise.all(pods.map((pod) => consumerOf(cluster, pod))),
     method: facts.method,
+    consistency: facts.consistency,
     cluster: { uid: facts.clusterUid, name: facts.clusterName },
     toolVersion: facts.toolVersion,
     recordedAtMs: facts.recordedAtMs,
@@ -82,16 +86,7 @@ export function tolerationsOf(pods: readonly KubeObject[]): unknown[] {
 
 async function podsOf(cluster: Cluster, claim: KubeObject): Promise<KubeObject[]> {
   const pods = await cluster.list(POD, { namespace: claim.metadata.namespace });
-  return pods.filter((pod) => {
-    const phase = textAt(pod, 'status', 'phase');
-    return phase !== 'Succeeded' && phase !== 'Failed' && usesClaim(pod, claim.metadata.name);
-  });
-}
-
-function usesClaim(pod: KubeObject, claimName: string): boolean {
-  return listAt(pod, 'spec', 'volumes').some(
-    (volume) => textAt(volume, 'persistentVolumeClaim', 'claimName') === claimName,
-  );
+  return pods.filter((pod) => isConsumer(pod, claim));
 }
 
 /** Labels of the node that has the volume; from its attachment, or the pod that uses it where that is not to be had. */

@@ -1,84 +1,129 @@
 /**
- * What a backup of one claim will do, found out by reading alone: every refusal comes before anything is made.
+ * The plan of a backup run: for every claim in its scope what will be done and why, or what stands against it. Pure: what
+ * it knows are facts (gather-facts.ts), what it says is done by backup-claim.ts.
  */
 import { HoldfastError } from '../base/errors.ts';
-import type { LayoutChoice } from '../base/layouts.ts';
 import { parseQuantity } from '../base/quantity.ts';
-import type { Cluster } from '../cluster/client.ts';
-import { readClusterUid } from '../cluster/connect.ts';
-import { workLabels, workName } from '../cluster/labels.ts';
-import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
-import { type KubeObject, textAt } from '../cluster/object.ts';
-import { SNAPSHOT_CLASS, STORAGE_CLASS } from '../cluster/resources.ts';
-import { type ClassChoice, chooseSnapshotClass, SNAPSHOT_CLASS_MARK } from '../cluster/snapshot-class.ts';
-import { type BackupSource, readSource } from './source.ts';
+import type { RepositoryAccess } from '../cluster/mover-pod.ts';
+import { type KubeObject, nameOf, textAt } from '../cluster/object.ts';
+import type { ClassChoice } from '../cluster/snapshot-class.ts';
+import { coverageOf } from '../policy/coverage.ts';
+import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
+import type { BackupFacts, ClaimFacts, ClusterFacts } from './facts.ts';
+import { type BackupMethod, chooseMethod } from './plan-method.ts';
+import { choosePlace, type MoverPlace } from './plan-place.ts';
+import { type BackupSource, capacityOf, notesOf, selectableOf, sourceOf } from './source.ts';
 
-export interface ClaimBackupOptions extends MoverSettings {
-  readonly namespace: string;
-  readonly claim: string;
-  readonly repository: RepositoryAccess;
-  /** Default: the claim's annotation, then the driver's marked, default or only class. */
+export interface PlanWishes {
+  /** On the command line: comes before what a policy or a claim says. */
+  readonly method?: MethodWish | undefined;
   readonly snapshotClass?: string | undefined;
-  /** The backups' host; default cluster-<first 8 of the cluster's uid>. */
-  readonly clusterName?: string | undefined;
-  /** Where the namespace kube-system may not be read. */
-  readonly clusterUid?: string | undefined;
-  readonly policy?: string | undefined;
-  /** In whose shape the backup is made; default auto. */
-  readonly layout?: LayoutChoice | undefined;
-  /** The same for all claims of one run. A label value; default made from the time. */
-  readonly run: string;
+  /** Whose rules select; without one every claim in scope was named by the user. */
+  readonly policy?: BackupPolicy | undefined;
 }
 
-export interface ClaimBackupPlan {
+export interface BackupPlan {
+  /** In the order of the facts, then those that were named and are not there. */
+  readonly claims: readonly PlannedClaim[];
+}
+
+export type PlannedClaim = ReadyClaim | LeftClaim;
+
+export interface ReadyClaim {
+  readonly status: 'ready';
+  /** namespace/name */
+  readonly claim: string;
   readonly source: BackupSource;
-  readonly method: 'SnapshotMove';
-  readonly class: ClassChoice;
-  /** Of the temporary claim: the source's, or the only one of its driver. */
-  readonly storageClass: string;
-  /**
-   * Whether the mover has to run where the volume is, since some snapshots can be read only there (R5.7). A class that
-   * binds at once chooses the place itself, and the mover follows.
-   */
-  readonly staysInPlace: boolean;
-  readonly clusterUid: string;
-  readonly host: string;
-  /** Of everything that is made for the time of the run. */
-  readonly name: string;
-  readonly labels: Readonly<Record<string, string>>;
+  readonly method: BackupMethod;
+  readonly reason: string;
+  /** Of a snapshot. */
+  readonly class: ClassChoice | undefined;
+  /** Of the claim that a snapshot is read through. */
+  readonly storageClass: string | undefined;
+  readonly place: MoverPlace;
+  readonly estimate: Estimate;
+  readonly notes: readonly string[];
+  /** Node, storage class and driver: what limits count by. */
+  readonly usedOn: string | undefined;
 }
 
-/** Throws all refusals: no such claim, not bound, no snapshots, no class, no credentials, no rights to look. */
-export async function planClaimBackup(cluster: Cluster, options: ClaimBackupOptions): Promise<ClaimBackupPlan> {
-  refuseUnreachable(options);
-  const source = await readSource(cluster, options.namespace, options.claim);
-  const classChoice = chooseSnapshotClass(await cluster.list(SNAPSHOT_CLASS), {
-    claim: source.title,
-    driver: source.driver,
-    named: options.snapshotClass,
-    annotated: source.claim.metadata.annotations?.[SNAPSHOT_CLASS_MARK],
+export interface Estimate {
+  readonly bytes: number;
+  /** `last-backup`: as much was read last time; `capacity`: it cannot be more. */
+  readonly basis: 'last-backup' | 'capacity';
+}
+
+/** A claim that is not backed up. */
+export interface LeftClaim {
+  /**
+   * `skipped`: on purpose, or there is nothing to back up; `blocked`: it should be backed up, and cannot;
+   * `uncovered`: no rule of the policy speaks of it.
+   */
+  readonly status: 'skipped' | 'blocked' | 'uncovered';
+  readonly claim: string;
+  readonly error: HoldfastError;
+}
+
+export function planBackup(facts: BackupFacts, wishes: PlanWishes): BackupPlan {
+  const missing = facts.missing.map(
+    (claim): LeftClaim => ({ status: 'blocked', claim, error: new HoldfastError('CLAIM_NOT_FOUND', { claim }) }),
+  );
+  return { claims: [...facts.claims.map((claim) => planClaim(claim, facts.cluster, wishes)), ...missing] };
+}
+
+export function planClaim(facts: ClaimFacts, cluster: ClusterFacts, wishes: PlanWishes): PlannedClaim {
+  const claim = nameOf(facts.claim);
+  const { policy } = wishes;
+  const coverage = policy && coverageOf(policy, selectableOf(facts));
+  if (coverage !== undefined && coverage.kind !== 'covered') {
+    const error = new HoldfastError('CLAIM_LEFT_OUT', { claim, reason: coverage.reason });
+    const statuses = { 'opted-out': 'skipped', uncovered: 'uncovered', unclear: 'blocked' } as const;
+    return { status: statuses[coverage.kind], claim, error };
+  }
+  const source = sourceOf(facts);
+  if ('error' in source) return { status: source.status, claim, error: source.error };
+  const choice = chooseMethod(source, cluster, {
+    wish: wishes.method ?? coverage?.method ?? 'auto',
+    wishedBy: wishes.method === undefined ? (coverage?.reason ?? '') : '--method',
+    snapshotClass: wishes.snapshotClass,
+    snapshots: policy?.spec.snapshots,
   });
-  if (source.volumeMode === 'Block') {
-    throw new HoldfastError('SNAPSHOT_UNSUPPORTED', { claim: source.title, reason: 'it is a raw block volume' });
-  }
-  const clusterUid = options.clusterUid ?? (await readClusterUid(cluster));
-  if (clusterUid === undefined) {
-    const reason = 'its UID tells the backups of this cluster from those of others; give it as the cluster uid instead';
-    throw new HoldfastError('CLUSTER_DENIED', { verb: 'get', resource: 'the namespace kube-system', reason });
-  }
-  const storageClass = await chooseStorageClass(cluster, source);
-  const identity = { role: 'backup', run: options.run, claimUid: source.claim.metadata.uid } as const;
+  if (choice instanceof HoldfastError) return { status: 'blocked', claim, error: choice };
+  const place = choosePlace(facts, source, choice, cluster);
+  if (place instanceof HoldfastError) return { status: 'blocked', claim, error: place };
+  const isCut = choice.method === 'SnapshotMove';
   return {
+    status: 'ready',
+    claim,
     source,
-    method: 'SnapshotMove',
-    class: classChoice,
-    storageClass: storageClass.metadata.name,
-    staysInPlace: textAt(storageClass, 'volumeBindingMode') === 'WaitForFirstConsumer',
-    clusterUid,
-    host: options.clusterName ?? `cluster-${clusterUid.slice(0, 8)}`,
-    name: workName(identity, options.claim),
-    labels: workLabels(identity),
+    method: choice.method,
+    reason: choice.reason,
+    class: isCut ? choice.class : undefined,
+    storageClass: isCut ? choice.storageClass.metadata.name : undefined,
+    place,
+    estimate: estimateOf(facts, source),
+    notes: [...notesOf(source), ...(place.note === undefined ? [] : [place.note])],
+    usedOn: nodeInUse(facts),
   };
+}
+
+/** A raw device is read from end to end, files only as far as there are any. */
+function estimateOf({ lastBackup, volume }: ClaimFacts, { volumeMode }: BackupSource): Estimate {
+  if (lastBackup !== undefined && volumeMode === 'Filesystem') return { bytes: lastBackup.bytes, basis: 'last-backup' };
+  return { bytes: capacityOf(volume) ?? 0, basis: 'capacity' };
+}
+
+function nodeInUse({ attachedNode, pods }: ClaimFacts): string | undefined {
+  return attachedNode ?? pods.map((pod: KubeObject) => textAt(pod, 'spec', 'nodeName')).find((node) => node);
+}
+
+/** What no choice of claims or methods mends: the whole run is refused. */
+export function refuseUnreachable({ url, secretName, credentials }: RepositoryAccess, namespace: string): void {
+  if (!url.startsWith('s3:')) throw new HoldfastError('FOLDER_REPOSITORY_IN_CLUSTER', { url });
+  if (secretName === undefined && credentials === undefined) {
+    const reason = 'neither a Secret was named nor were credentials given to send';
+    throw new HoldfastError('CREDENTIALS_MISSING', { namespace, reason });
+  }
 }
 
 /** The larger of what the snapshot asks for and what the volume has: a driver may grant more than it was asked (R7.4). */
@@ -88,29 +133,4 @@ export function temporarySize(restoreSize: string | undefined, capacity: string 
   const [largest] = sizes;
   if (largest === undefined) throw new TypeError('neither the snapshot nor its volume has a size');
   return largest;
-}
-
-function refuseUnreachable({ repository, namespace }: ClaimBackupOptions): void {
-  if (!repository.url.startsWith('s3:')) {
-    throw new HoldfastError('FOLDER_REPOSITORY_IN_CLUSTER', { url: repository.url });
-  }
-  if (repository.secretName === undefined && repository.credentials === undefined) {
-    const reason = 'neither a Secret was named nor were credentials given to send';
-    throw new HoldfastError('CREDENTIALS_MISSING', { namespace, reason });
-  }
-}
-
-/** A snapshot is read through a claim of the same driver, and a claim without a class is never provisioned (R3.3). */
-async function chooseStorageClass(cluster: Cluster, source: BackupSource): Promise<KubeObject> {
-  const own = source.storageClassName;
-  const found = own === undefined ? undefined : await cluster.get(STORAGE_CLASS, undefined, own);
-  if (found !== undefined && textAt(found, 'provisioner') === source.driver) return found;
-  const classes = await cluster.list(STORAGE_CLASS);
-  const fitting = classes.filter((one) => textAt(one, 'provisioner') === source.driver);
-  const [only] = fitting;
-  if (only !== undefined && fitting.length === 1) return only;
-  const names = fitting.map((one) => one.metadata.name).join(', ') || 'none';
-  const missing = own === undefined ? 'it has no storage class' : `its storage class ${own} is not there any more`;
-  const reason = `${missing}, and the snapshot can be read only through one of ${source.driver} (there are: ${names})`;
-  throw new HoldfastError('SNAPSHOT_UNSUPPORTED', { claim: source.title, reason });
 }

@@ -27,10 +27,10 @@ export const backupRole: readonly PolicyRule[] = [
 
 export const backupClusterRole: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get'], resourceNames: ['kube-system'] },
-  { apiGroups: [''], resources: ['nodes'], verbs: ['get'] },
+  { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] },
   { apiGroups: [''], resources: ['persistentvolumes'], verbs: ['get', 'list', 'watch', 'patch'] },
   { apiGroups: ['storage.k8s.io'], resources: ['storageclasses', 'csidrivers'], verbs: ['get', 'list'] },
-  { apiGroups: ['storage.k8s.io'], resources: ['volumeattachments'], verbs: ['list'] },
+  { apiGroups: ['storage.k8s.io'], resources: ['volumeattachments', 'csinodes'], verbs: ['list'] },
   { apiGroups: ['snapshot.storage.k8s.io'], resources: ['volumesnapshotclasses'], verbs: ['get', 'list'] },
   {
     apiGroups: ['snapshot.storage.k8s.io'],

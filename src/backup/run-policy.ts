@@ -3,23 +3,23 @@
  * to its own backups of this cluster. A claim that fails stops neither the others nor the retention.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
-import { mapLimited } from '../base/concurrency.ts';
-import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { HoldfastError } from '../base/errors.ts';
+import { parseDuration } from '../base/units.ts';
 import type { Cluster } from '../cluster/client.ts';
-import { MANAGED_BY } from '../cluster/labels.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
-import type { KubeObject } from '../cluster/object.ts';
-import { CLAIM } from '../cluster/resources.ts';
 import { floorOf, retentionOf } from '../policy/rules.ts';
-import type { BackupPolicy } from '../policy/schema.ts';
+import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
 import { executeForget, type ForgetPlan, planForget } from '../repository/forget.ts';
 import { acquireLock } from '../repository/locks.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listBackups } from '../repository/snapshots.ts';
-import { backupClaim } from './backup-claim.ts';
 import { removeDeadMoverLocks } from './dead-locks.ts';
+import type { BackupFacts, LastBackup } from './facts.ts';
 import { backupFinder } from './find-backup.ts';
-import type { BackupEvent, BackupTimeouts, ClaimBackupResult } from './run.ts';
+import { gatherFacts, gatherLastBackups } from './gather-facts.ts';
+import { type BackupPlan, type LeftClaim, planBackup } from './plan.ts';
+import type { BackupEvent, BackupFinder, BackupTimeouts } from './run.ts';
+import { type ClaimOutcome, type ClaimsRun, limitsOf, runClaims } from './run-claims.ts';
 
 export interface PolicyRun {
   readonly policy: BackupPolicy;
@@ -28,6 +28,9 @@ export interface PolicyRun {
   readonly settings: MoverSettings;
   readonly clusterUid: string;
   readonly clusterName?: string | undefined;
+  /** Instead of what the policy and its claims say. */
+  readonly method?: MethodWish | undefined;
+  readonly snapshotClass?: string | undefined;
   readonly run: string;
   /** Names this process in the repository's lock. */
   readonly hostname: string;
@@ -41,45 +44,69 @@ export interface PolicyRun {
   readonly clock?: Clock;
 }
 
-export type ClaimOutcome =
-  | { readonly claim: string; readonly status: 'done' | 'incomplete'; readonly result: ClaimBackupResult }
-  | { readonly claim: string; readonly status: 'skipped' | 'failed'; readonly error: HoldfastError };
-
 export interface PolicyResult {
   readonly run: string;
   readonly outcomes: readonly ClaimOutcome[];
+  /** Claims of the namespace of which no rule speaks. */
+  readonly uncovered: readonly LeftClaim[];
   /** Ids of the backups that the retention removed. */
   readonly removed: readonly string[];
   readonly removalErrors: readonly { readonly id: string; readonly message: string }[];
 }
 
-const CLAIMS_AT_ONCE = 3;
-
 /** Throws POLICY_SELECTS_NOTHING, what the repository throws, and the signal's reason; never for a single claim. */
 export async function runPolicy(cluster: Cluster, repository: Repository, o: PolicyRun): Promise<PolicyResult> {
-  const claims = await selectClaims(cluster, o.policy, o.signal);
-  const outcomes = await mapLimited(claims, CLAIMS_AT_ONCE, async (claim) => {
-    const outcome = await backUpOne(cluster, repository, claim, o);
-    o.onOutcome?.(outcome);
-    return outcome;
+  const { policy, clusterUid } = o;
+  const { plan, facts } = await planPolicy(cluster, policy, await gatherLastBackups(repository, clusterUid), o);
+  refuseEmpty(policy, plan);
+  const outcomes = await runClaims(cluster, plan, {
+    limits: limitsOf(policy),
+    common: commonOf(o, backupFinder(repository), facts),
+    onOutcome: o.onOutcome,
   });
-  await removeDeadMoverLocks(repository, cluster, o.clusterUid, o.policy.metadata.namespace);
+  await removeDeadMoverLocks(repository, cluster, clusterUid, policy.metadata.namespace);
   const { removed, errors } = await applyPolicyRetention(repository, o);
-  return { run: o.run, outcomes, removed, removalErrors: errors };
+  const uncovered = plan.claims.flatMap((claim) => (claim.status === 'uncovered' ? [claim] : []));
+  return { run: o.run, outcomes, uncovered, removed, removalErrors: errors };
 }
 
-/** Claims of the policy's namespace with all of its labels, but none that Holdfast made for a run. */
-export async function selectClaims(
+/** What a run of the policy would do with every claim of its namespace, those included that it does not select. */
+export async function planPolicy(
   cluster: Cluster,
   policy: BackupPolicy,
-  signal?: AbortSignal,
-): Promise<KubeObject[]> {
+  lastBackups: ReadonlyMap<string, LastBackup>,
+  { method, snapshotClass, signal }: Pick<PolicyRun, 'method' | 'snapshotClass' | 'signal'> = {},
+): Promise<{ readonly plan: BackupPlan; readonly facts: BackupFacts }> {
+  const facts = await gatherFacts(cluster, { scope: { namespace: policy.metadata.namespace }, lastBackups, signal });
+  return { plan: planBackup(facts, { policy, method, snapshotClass }), facts };
+}
+
+function refuseEmpty(policy: BackupPolicy, { claims }: BackupPlan): void {
+  if (claims.some(({ status }) => status !== 'uncovered')) return;
   const { namespace, name } = policy.metadata;
-  const labels = Object.entries(policy.spec.select.claims.matchLabels);
-  const labelSelector = [...labels.map(([key, value]) => `${key}=${value}`), `${MANAGED_BY}!=holdfast`].join(',');
-  const claims = await cluster.list(CLAIM, { namespace, labelSelector, signal });
-  if (claims.length > 0) return claims;
-  throw new HoldfastError('POLICY_SELECTS_NOTHING', { policy: `${namespace}/${name}`, labels: labelSelector });
+  throw new HoldfastError('POLICY_SELECTS_NOTHING', { policy: `${namespace}/${name}`, count: claims.length });
+}
+
+function commonOf(o: PolicyRun, finder: BackupFinder, facts: BackupFacts): ClaimsRun['common'] {
+  const { policy, clock } = o;
+  return {
+    ...o.settings,
+    ...policy.spec.mover,
+    repository: o.access,
+    ...{ method: o.method, snapshotClass: o.snapshotClass },
+    ...{ clusterName: o.clusterName, clusterUid: o.clusterUid, clusterFacts: facts.cluster },
+    ...{ policy: policy.metadata.name, rules: policy, layout: policy.spec.layout },
+    ...{ run: o.run, finder, onEvent: o.onEvent, signal: o.signal },
+    timeouts: { ...timeoutsOf(policy), ...o.timeouts },
+    ...(clock === undefined ? {} : { clock }),
+  };
+}
+
+function timeoutsOf({ spec }: BackupPolicy): Partial<BackupTimeouts> {
+  const { cut, ready, start, move, liveMountMax } = spec.limits ?? {};
+  const given = { cutMs: cut, readyMs: ready, startMs: start, moveMs: move, liveMountMs: liveMountMax };
+  const known = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
+  return Object.fromEntries(known.map(([key, text]) => [key, parseDuration(text)]));
 }
 
 /** What the retention would remove now: complete backups of this policy and cluster by the rules, never the last one. */
@@ -115,44 +142,4 @@ async function applyPolicyRetention(repository: Repository, o: PolicyRun) {
   } finally {
     await lock.release();
   }
-}
-
-async function backUpOne(
-  cluster: Cluster,
-  repository: Repository,
-  claim: KubeObject,
-  o: PolicyRun,
-): Promise<ClaimOutcome> {
-  const { namespace, name } = o.policy.metadata;
-  const title = `${namespace}/${claim.metadata.name}`;
-  o.signal?.throwIfAborted();
-  try {
-    const result = await backupClaim(cluster, {
-      ...o.settings,
-      namespace,
-      claim: claim.metadata.name,
-      repository: o.access,
-      snapshotClass: o.policy.spec.snapshots?.class,
-      clusterName: o.clusterName,
-      clusterUid: o.clusterUid,
-      policy: name,
-      layout: o.policy.spec.layout,
-      run: o.run,
-      finder: backupFinder(repository),
-      onEvent: o.onEvent,
-      signal: o.signal,
-      ...(o.timeouts === undefined ? {} : { timeouts: o.timeouts }),
-      ...(o.clock === undefined ? {} : { clock: o.clock }),
-    });
-    return { claim: title, status: result.state === 'complete' ? 'done' : 'incomplete', result };
-  } catch (error) {
-    o.signal?.throwIfAborted();
-    if (!isHoldfastError(error)) throw error;
-    return { claim: title, status: isWithoutVolume(error) ? 'skipped' : 'failed', error };
-  }
-}
-
-/** A claim that nobody used yet has nothing to back up; one that lost its volume has. */
-function isWithoutVolume(error: HoldfastError): boolean {
-  return error.code === 'CLAIM_NOT_BOUND' && error.context.phase === 'Pending';
 }

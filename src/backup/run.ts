@@ -1,8 +1,13 @@
 /** What a caller gives to the backup of a claim, hears while it runs, and gets back. */
 import type { Clock } from '../base/clock.ts';
-import type { ClaimBackupOptions } from './plan.ts';
+import type { LayoutChoice } from '../base/layouts.ts';
+import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
+import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
+import type { ClusterFacts } from './facts.ts';
+import type { ReadyClaim } from './plan.ts';
+import type { BackupMethod } from './plan-method.ts';
 
-export type BackupPhase = 'plan' | 'sweep' | 'snapshot' | 'copy' | 'mover' | 'clean-up' | 'warning';
+export type BackupPhase = 'plan' | 'sweep' | 'snapshot' | 'copy' | 'mover' | 'clean-up' | 'warning' | 'retry';
 
 export interface BackupEvent {
   readonly claim: string;
@@ -18,6 +23,8 @@ export interface BackupTimeouts {
   /** Until the mover's container runs. */
   readonly startMs: number;
   readonly moveMs: number;
+  /** How long the volume of a pod at work is mounted beside it, even if nobody watches any more. */
+  readonly liveMountMs: number;
   /** For each object that is removed. */
   readonly cleanUpMs: number;
 }
@@ -28,10 +35,37 @@ export const backupTimeouts: BackupTimeouts = {
   readyMs: 4 * HOUR_MS,
   startMs: 15 * 60_000,
   moveMs: 24 * HOUR_MS,
+  liveMountMs: HOUR_MS,
   cleanUpMs: 5 * 60_000,
 };
 
+export interface ClaimBackupOptions extends MoverSettings {
+  readonly namespace: string;
+  readonly claim: string;
+  readonly repository: RepositoryAccess;
+  /** Default: by the rules of the policy, or `auto`. */
+  readonly method?: MethodWish | undefined;
+  /** Default: the claim's annotation, then the policy, then the driver's marked, default or only class. */
+  readonly snapshotClass?: string | undefined;
+  /** The backups' host; default cluster-<first 8 of the cluster's uid>. */
+  readonly clusterName?: string | undefined;
+  /** Where the namespace kube-system may not be read. */
+  readonly clusterUid?: string | undefined;
+  /** Its name, for the backup's tag. */
+  readonly policy?: string | undefined;
+  /** Its rules. */
+  readonly rules?: BackupPolicy | undefined;
+  /** In whose shape the backup is made; default auto. */
+  readonly layout?: LayoutChoice | undefined;
+  /** The same for all claims of one run. A label value; default made from the time. */
+  readonly run: string;
+}
+
 export interface ClaimBackupRun extends ClaimBackupOptions {
+  /** What was decided before: the claim is looked at again, and a run that would come out otherwise is refused. */
+  readonly planned?: ReadyClaim | undefined;
+  /** What the plan knew of the cluster, to spare the question. */
+  readonly clusterFacts?: ClusterFacts | undefined;
   readonly timeouts?: Partial<BackupTimeouts>;
   /** Leaves snapshot, claim and Job of a failed run for a look at them; the next run of the claim removes them. */
   readonly keepOnFailure?: boolean;
@@ -60,10 +94,15 @@ export interface ClaimBackupResult {
   readonly run: string;
   readonly backupId: string;
   readonly state: 'complete' | 'incomplete';
-  readonly method: 'SnapshotMove';
-  readonly snapshotClass: string;
-  /** RFC 3339, as the storage tells it. */
-  readonly snapshotCutTime: string;
+  readonly method: BackupMethod;
+  readonly methodReason: string;
+  /** `crash`: as after a power cut, at one instant; `live`: read while pods went on writing. */
+  readonly consistency: Consistency;
+  readonly snapshotClass?: string;
+  /** RFC 3339: when the data was cut, as the storage tells it, or when it began to be read. */
+  readonly cutTime: string;
+  /** The same, of a snapshot. */
+  readonly snapshotCutTime?: string;
   /** Of the mover: files…, bytes…, durationMs; empty where only the repository could tell. */
   readonly counts: Readonly<Record<string, number>>;
   readonly errorCount: number;
@@ -72,3 +111,5 @@ export interface ClaimBackupResult {
   readonly durationMs: number;
   readonly warnings: readonly string[];
 }
+
+export type Consistency = 'crash' | 'live';

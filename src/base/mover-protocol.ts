@@ -13,6 +13,8 @@ const backupJobSchema = z.object({
   /** Repository address; password and credentials are in the mover's environment. */
   repository: z.string(),
   source: z.string(),
+  /** Default: the folder where a file system is mounted; `device`: a block device, stored as one image. */
+  sourceKind: z.enum(['folder', 'device']).optional(),
   host: z.string(),
   /** Without `state=`: the mover adds it when it knows. */
   tags: z.array(z.string()),
@@ -39,6 +41,8 @@ const restoreJobSchema = z.object({
   /** Folder in the backup whose content goes into the target: "/shop/data/volume". */
   subfolder: z.string(),
   target: z.string(),
+  /** Default: a folder; `device`: a block device that gets the image of one. */
+  targetKind: z.enum(['folder', 'device']).optional(),
   /** The target holds what an earlier mover of the same restore left: it is emptied first. */
   startOver: z.boolean().optional(),
   clusterUid: z.string(),

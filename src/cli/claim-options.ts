@@ -26,7 +26,9 @@ export const policyOptions = {
 };
 
 export const claimBackupOptions = {
+  method: parsed('--method <method>', 'auto, SnapshotMove or FileCopy (default: by the policy, or auto)', parseMethod),
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
+  parallel: parsed('--parallel <n>', 'how many of the named claims at a time (default: 3)', parseCount),
   clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
   layout: parsed(
@@ -37,7 +39,8 @@ export const claimBackupOptions = {
   keepOnFailure: flag('--keep-on-failure', 'leave snapshot, temporary claim and Job of a failed run for a look'),
   ...moverOptions,
 };
-export type ClaimBackupOptionValues = OptionValues<typeof claimBackupOptions>;
+/** `plan` is of all ways to back up. */
+export type ClaimBackupOptionValues = OptionValues<typeof claimBackupOptions> & { readonly plan: boolean };
 
 export const claimRestoreOptions = {
   to: parsed('--to <namespace/claim>', 'the claim to make (default: as it was)', parseClaim),
@@ -53,6 +56,19 @@ export const claimRestoreOptions = {
   ...moverOptions,
 };
 export type ClaimRestoreOptionValues = OptionValues<typeof claimRestoreOptions>;
+
+const methods = ['auto', 'SnapshotMove', 'FileCopy'] as const;
+
+function parseMethod(given: string): (typeof methods)[number] {
+  const found = methods.find((method) => method.toLowerCase() === given.toLowerCase());
+  if (found === undefined) throw new Error(`is none of ${methods.join(', ')}`);
+  return found;
+}
+
+function parseCount(given: string): number {
+  if (!/^[1-9]\d{0,3}$/.test(given)) throw new Error('has to be a number above 0');
+  return Number(given);
+}
 
 /** `['eu-1a=us-1a']` → a map from old zones to new ones. */
 export function parseZoneMap(given: readonly string[]): Readonly<Record<string, string>> {

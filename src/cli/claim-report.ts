@@ -13,7 +13,7 @@ export function incompleteBackup({ backupId, errorCount }: ClaimBackupResult): H
 
 /** A backup of a claim, as text or as one line of JSON. */
 export function printClaimBackup(result: ClaimBackupResult, output: Output): void {
-  const { claim, backupId, counts, errors, errorCount, warnings, durationMs, snapshotCutTime } = result;
+  const { claim, backupId, counts, errors, errorCount, warnings, durationMs, cutTime, snapshotClass } = result;
   for (const { path, message } of errors) {
     output.problem(`cannot read ${path}: ${message}`, { type: 'file-error', claim, path, message });
   }
@@ -24,7 +24,8 @@ export function printClaimBackup(result: ClaimBackupResult, output: Output): voi
     return;
   }
   output.line(`backup ${output.bold(shortId(backupId))} of ${claim}`);
-  output.line(`  cut     ${formatTime(snapshotCutTime)} by CSI snapshot (${result.snapshotClass})`);
+  const by = snapshotClass === undefined ? 'copied while in use' : `by CSI snapshot (${snapshotClass})`;
+  output.line(`  cut     ${formatTime(cutTime)} ${by}`);
   output.line(`  files   ${filesOf(counts)}`);
   output.line(
     `  stored  ${formatSize(counts.bytesStored ?? 0)} for ${formatSize(counts.bytesAdded ?? 0)} of new content`,

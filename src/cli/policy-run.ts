@@ -3,11 +3,15 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { type ClaimOutcome, type PolicyResult, planPolicyRetention, runPolicy } from '../backup/run-policy.ts';
+import { gatherLastBackups } from '../backup/gather-facts.ts';
+import type { ClaimOutcome } from '../backup/run-claims.ts';
+import { type PolicyResult, planPolicy, planPolicyRetention, runPolicy } from '../backup/run-policy.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { newRunId, randomPart } from '../cluster/labels.ts';
-import { type BackupPolicy, findPolicy, parsePolicyFile, type RepositoryDocument } from '../policy/schema.ts';
+import { findPolicy, type PolicyWithRepository, parsePolicyFile } from '../policy/policy-file.ts';
 import type { ForgetPlan } from '../repository/forget.ts';
+import { printBackupPlan } from './backup-plan-report.ts';
+import { withKnownRepository } from './claim-backup.ts';
 import type { ClaimBackupOptionValues } from './claim-options.ts';
 import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
@@ -16,13 +20,8 @@ import { clusterUidOf, withCluster } from './open-cluster.ts';
 import { withRepository } from './open-repository.ts';
 import { formatAmount, type Output } from './output.ts';
 
-export interface PolicyChoice {
-  readonly policy: BackupPolicy;
-  readonly repository: RepositoryDocument;
-}
-
 /** The policy of that name in the file, or its only one. */
-export async function readPolicy(path: string, name: string | undefined): Promise<PolicyChoice> {
+export async function readPolicy(path: string, name: string | undefined): Promise<PolicyWithRepository> {
   let text: string;
   try {
     text = await readFile(path, 'utf8');
@@ -33,15 +32,19 @@ export async function readPolicy(path: string, name: string | undefined): Promis
 }
 
 /** The repository is the policy's own, whatever the environment names. */
-export function contextOf({ repository }: PolicyChoice, context: CommandContext): CommandContext {
+export function contextOf({ repository }: PolicyWithRepository, context: CommandContext): CommandContext {
   return { ...context, settings: { ...context.settings, repository: repository.spec.url } };
 }
 
 export async function backUpByPolicy(
-  choice: PolicyChoice,
+  choice: PolicyWithRepository,
   options: ClaimBackupOptionValues,
   context: CommandContext,
 ): Promise<void> {
+  if (options.plan) {
+    await showPlan(choice, options, context);
+    return;
+  }
   const { output, signal } = context;
   const { policy, repository: document } = choice;
   const settings = moverSettings(options, context);
@@ -53,6 +56,7 @@ export async function backUpByPolicy(
         settings,
         clusterUid: await clusterUidOf(cluster, options.clusterUid),
         clusterName: options.clusterName,
+        ...{ method: options.method, snapshotClass: options.snapshotClass },
         run: newRunId(Date.now(), randomPart),
         hostname: hostname(),
         podUid: context.settings.env.HOLDFAST_POD_UID,
@@ -66,9 +70,26 @@ export async function backUpByPolicy(
   throwFirst(failuresOf(result), output);
 }
 
+/** What the run would do. Without the password, how much data there is can only be told from the volumes. */
+async function showPlan(
+  choice: PolicyWithRepository,
+  options: ClaimBackupOptionValues,
+  context: CommandContext,
+): Promise<void> {
+  const { plan } = await withCluster(context, (cluster) =>
+    withKnownRepository(contextOf(choice, context), async (repository) => {
+      const last = repository && (await gatherLastBackups(repository, await clusterUidOf(cluster, options.clusterUid)));
+      const { method, snapshotClass } = options;
+      return planPolicy(cluster, choice.policy, last ?? new Map(), { method, snapshotClass, signal: context.signal });
+    }),
+  );
+  printBackupPlan(plan, context.output);
+  if (plan.claims.some(({ status }) => status === 'blocked')) context.endWith(1);
+}
+
 /** What the retention of a policy would remove now. */
 export function planByPolicy(
-  choice: PolicyChoice,
+  choice: PolicyWithRepository,
   clusterUid: string | undefined,
   context: CommandContext,
 ): Promise<ForgetPlan> {
@@ -86,7 +107,7 @@ function printOutcome(outcome: ClaimOutcome, output: Output): void {
   else output.note(`${outcome.claim}: failed: ${outcome.error.message}`);
 }
 
-function printResult({ run, outcomes, removed }: PolicyResult, output: Output): void {
+function printResult({ run, outcomes, uncovered, removed }: PolicyResult, output: Output): void {
   const counts = { done: 0, incomplete: 0, skipped: 0, failed: 0 };
   for (const { status } of outcomes) counts[status] += 1;
   if (output.json) {
@@ -95,11 +116,13 @@ function printResult({ run, outcomes, removed }: PolicyResult, output: Output): 
       status: outcome.status,
       ...('result' in outcome ? { backupId: outcome.result.backupId } : { error: outcome.error.toJSON() }),
     }));
-    output.value({ type: 'run', run, ...counts, claims, removed });
+    const left = uncovered.map(({ claim, error }) => ({ claim, reason: error.context.reason }));
+    output.value({ type: 'run', run, ...counts, claims, uncovered: left, removed });
     return;
   }
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
   output.line(`run ${output.bold(run)}: ${parts.map(([status, count]) => `${count} ${status}`).join(', ')}`);
+  for (const { claim, error } of uncovered) output.note(`${claim}: not covered: ${String(error.context.reason)}`);
   output.line(`  removed ${formatAmount(removed.length, 'old backup')} by the retention`);
 }
 

@@ -34,6 +34,8 @@ export interface Cluster {
     name: string,
     signal?: AbortSignal,
   ): Promise<KubeObject | undefined>;
+  /** Whether the API server knows the kind: its CRD may be missing. Says nothing of anybody working on it (R1.1). */
+  serves(resource: Resource, signal?: AbortSignal): Promise<boolean>;
   /** All of them, page by page. A kind that the cluster does not know lists nothing. */
   list(resource: Resource, options?: ListOptions): Promise<KubeObject[]>;
   /**
@@ -75,6 +77,7 @@ export function clusterAt(endpoint: Endpoint, close: () => void = () => {}, cloc
   return {
     server: endpoint.server,
     get: (resource, namespace, name, signal) => getOne(call, { resource, namespace, name }, signal),
+    serves: (resource, signal) => isServed(call, resource, signal),
     list: async (resource, options = {}) => (await listAll(call, resource, options)).items,
     create: (object, signal) => createOne(call, object, signal),
     patch: (ref, patch, signal) => patchOne(call, ref, patch, signal),
@@ -118,6 +121,15 @@ async function getOne(call: Caller, ref: Ref, signal?: AbortSignal): Promise<Kub
   const path = pathOf(ref.resource, ref.namespace, ref.name);
   const answer = await call({ method: 'GET', path, verb: 'get', resource: describeRef(ref), signal });
   return answer.status === 404 ? undefined : readObject(answer, 'get', describeRef(ref));
+}
+
+async function isServed(call: Caller, resource: Resource, signal?: AbortSignal): Promise<boolean> {
+  const path = pathOf(resource);
+  const request = { method: 'GET', path, query: { limit: 1 }, verb: 'list', resource: resource.plural } as const;
+  const answer = await call({ ...request, signal });
+  if (answer.status === 404) return false;
+  readAnswer(answer, 'list', resource.plural);
+  return true;
 }
 
 async function listAll(call: Caller, resource: Resource, options: ListOptions) {

@@ -17,13 +17,15 @@ export interface RepositoryAccess {
 /** What a user may set about a mover's pod. */
 export interface MoverSettings {
   readonly image: string;
-  readonly imagePullPolicy?: string;
+  readonly imagePullPolicy?: string | undefined;
   readonly imagePullSecrets?: readonly string[];
-  readonly resources?: {
-    readonly requests?: Readonly<Record<string, string>>;
-    readonly limits?: Readonly<Record<string, string>>;
-  };
-  readonly priorityClassName?: string;
+  readonly resources?:
+    | {
+        readonly requests?: Readonly<Record<string, string>> | undefined;
+        readonly limits?: Readonly<Record<string, string>> | undefined;
+      }
+    | undefined;
+  readonly priorityClassName?: string | undefined;
 }
 
 export interface MoverPod {
@@ -33,8 +35,10 @@ export interface MoverPod {
   readonly labels: Labels;
   /** namespace/name of the claim that the user knows. */
   readonly worksFor: string;
-  /** The claim that is mounted: never the user's own in a backup from a snapshot. */
+  /** The claim that is mounted: never the user's own in a backup from a snapshot, always in a copy of a volume in use. */
   readonly claimName: string;
+  /** The claim is the user's own, and its pods may be at work on it. */
+  readonly readOnlyClaim?: boolean;
   readonly volumeMode: 'Filesystem' | 'Block';
   readonly settings: MoverSettings;
   readonly repository: RepositoryAccess;
@@ -104,9 +108,9 @@ function podSpec(pod: MoverPod): object {
     volumes: [
       {
         name: 'volume',
-        // Read-only is the mount in the container: here it would also forbid the file system to replay its journal,
-        // and a snapshot of a running volume has one to replay.
-        persistentVolumeClaim: { claimName: pod.claimName },
+        // Of a snapshot only the mount in the container is read-only: here it would also forbid the file system to
+        // replay its journal, and a snapshot of a running volume has one to replay. A volume in use needs no replay.
+        persistentVolumeClaim: { claimName: pod.claimName, ...(pod.readOnlyClaim === true ? { readOnly: true } : {}) },
       },
       { name: 'job', configMap: { name: pod.name } },
       { name: 'tmp', emptyDir: {} },

@@ -19,19 +19,25 @@ export interface ClassQuestion {
   /** namespace/name, for messages. */
   readonly claim: string;
   readonly driver: string;
-  /** By command line or policy; comes first. */
+  /** On the command line; comes first. */
   readonly named?: string | undefined;
   /** The claim's own annotation. */
   readonly annotated?: string | undefined;
+  /** By the policy, for the claim's storage class, and for all claims. */
+  readonly ofStorageClass?: string | undefined;
+  readonly ofPolicy?: string | undefined;
 }
 
-/** Throws SNAPSHOT_UNSUPPORTED or SNAPSHOT_CLASS_AMBIGUOUS. */
-export function chooseSnapshotClass(classes: readonly KubeObject[], question: ClassQuestion): ClassChoice {
+/** undefined where the driver has no class at all. Throws SNAPSHOT_UNSUPPORTED or SNAPSHOT_CLASS_AMBIGUOUS. */
+export function chooseSnapshotClass(classes: readonly KubeObject[], question: ClassQuestion): ClassChoice | undefined {
   const { driver } = question;
-  if (question.named !== undefined) return namedClass(classes, question, question.named, 'named by the user');
-  if (question.annotated !== undefined) {
-    return namedClass(classes, question, question.annotated, 'named by the annotation of the claim');
-  }
+  const named: readonly [string | undefined, string][] = [
+    [question.named, 'named by the user'],
+    [question.annotated, 'named by the annotation of the claim'],
+    [question.ofStorageClass, 'named by the policy for its storage class'],
+    [question.ofPolicy, 'named by the policy'],
+  ];
+  for (const [name, reason] of named) if (name !== undefined) return namedClass(classes, question, name, reason);
   const fitting = classes.filter((one) => textAt(one, 'driver') === driver);
   const marked = fitting.filter((one) => one.metadata.labels?.[SNAPSHOT_CLASS_MARK] === 'true');
   const defaults = fitting.filter((one) => one.metadata.annotations?.[IS_DEFAULT] === 'true');
@@ -48,7 +54,7 @@ export function chooseSnapshotClass(classes: readonly KubeObject[], question: Cl
       throw new HoldfastError('SNAPSHOT_CLASS_AMBIGUOUS', { count: candidates.length, driver, classes: names });
     }
   }
-  throw unsupported(question, `no VolumeSnapshotClass has the driver ${driver}`);
+  return undefined;
 }
 
 /** The snapshot controller would hand a volume to a foreign driver without looking (R1.5). */

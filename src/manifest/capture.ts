@@ -23,6 +23,8 @@ export interface RecipeSource {
   readonly attachedNodeLabels?: Readonly<Record<string, string>> | null;
   readonly consumers?: readonly Consumer[];
   readonly method: string;
+  /** What the data is worth: as after a power cut, or read while it was written to. */
+  readonly consistency?: 'crash' | 'live';
   readonly cluster?: { readonly uid: string | null; readonly name: string | null };
   readonly toolVersion: string;
   readonly recordedAtMs: number;
@@ -44,6 +46,7 @@ export function captureRecipe(source: RecipeSource): Recipe {
     tool: { name: 'holdfast', version: source.toolVersion },
     cluster: { uid: source.cluster?.uid ?? null, name: source.cluster?.name ?? null },
     method: source.method,
+    ...(source.consistency === undefined ? {} : { consistency: source.consistency }),
     claim,
     volume: volume?.object ?? null,
     storageClass: storageClass?.object ?? null,

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { HoldfastError } from '../base/errors.ts';
 import { claimSchema, nodeSelectorTermSchema, objectSchema, storageClassSchema, volumeSchema } from './kube-shapes.ts';
 
-export const recipeSchemaVersion = '1.0';
+export const recipeSchemaVersion = '1.1';
 /** The file's name, beside the folder `volume` with the data. */
 export const recipeFileName = 'manifest.json';
 
@@ -60,6 +60,8 @@ const recipeSchema = z.looseObject({
   cluster: z.looseObject({ uid: z.string().nullable(), name: z.string().nullable() }),
   /** How the data was cut: `SnapshotMove`, `FileCopy`. */
   method: z.string(),
+  /** `crash`: at one instant, as after a power cut; `live`: read while pods went on writing. Absent before 1.1. */
+  consistency: z.string().optional(),
   claim: claimSchema,
   volume: volumeSchema.nullable(),
   storageClass: storageClassSchema.nullable(),

@@ -5,8 +5,7 @@
 import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { mapLimited } from '../base/concurrency.ts';
-import { isHoldfastError, messageOf } from '../base/errors.ts';
-import { refuseAppendOnly } from './append-only.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { isAboutOneFile } from './check-findings.ts';
 import { decodeIndexFile, type IndexedPack } from './format/index-file.ts';
 import { packFileBytes } from './format/pack.ts';
@@ -94,7 +93,10 @@ export async function executeIndexRepair(
   options: RepairOptions = {},
 ): Promise<RepairResult> {
   const { signal, onProgress } = options;
-  refuseAppendOnly(repository, 'no index file may be replaced');
+  if (repository.config.append_only) {
+    const reason = 'it is marked append-only, so no index file may be replaced';
+    throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url: repository.url, reason });
+  }
   const clock = options.clock ?? systemClock;
   const writer = new IndexWriter(repository, clock);
   const unreadable: { id: string; message: string }[] = [];

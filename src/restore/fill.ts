@@ -5,7 +5,7 @@
 import { z } from 'zod';
 import { HoldfastError } from '../base/errors.ts';
 import type { RestoreJob } from '../base/mover-protocol.ts';
-import { type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
+import { DEVICE_PATH, type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
 import { awaitMover, createMoverJob, type MoverResult, removeMover, startMover } from '../cluster/mover-run.ts';
 import { conditionOf, type KubeObject } from '../cluster/object.ts';
 import { CONFIG_MAP, POD, type Ref, SECRET } from '../cluster/resources.ts';
@@ -96,7 +96,7 @@ function moverPod({ plan, settings, repository, timeouts }: RestoreRun): MoverPo
     labels: workLabelsOf(plan.restoreId),
     worksFor: claimName(plan),
     claimName: name,
-    volumeMode: 'Filesystem',
+    volumeMode: plan.claim.spec.volumeMode === 'Block' ? 'Block' : 'Filesystem',
     settings,
     repository,
     // Never spec.nodeName: it would bypass the scheduler, which is what makes the volume's zone follow (R5.6 a).
@@ -117,7 +117,9 @@ function moverWork({ plan, repository, clusterUid }: RestoreRun, startOver: bool
     repository: repository.url,
     backupId: plan.backup.id,
     subfolder: plan.subfolder,
-    target: VOLUME_PATH,
+    ...(plan.claim.spec.volumeMode === 'Block'
+      ? { target: DEVICE_PATH, targetKind: 'device' as const }
+      : { target: VOLUME_PATH }),
     startOver,
     clusterUid,
   };

@@ -15,13 +15,14 @@ export function planSize(recipe: Recipe, backup: BackupFacts, wishes: RestoreWis
   const usedBytes = recipe.sizes.usedBytes ?? backup.bytes ?? 0;
   if (wishes.sizeBytes === undefined) return sizeAsRecorded(recipe, usedBytes);
   const recorded = recordedBytes(recipe).bytes;
+  // A device has no room to spare: its image fits, or it does not.
+  const leastBytes = recipe.volumeMode === 'Block' ? Math.max(usedBytes, recorded) : neededBytes(usedBytes);
   // A volume as large as the old one held this data already; only a smaller one has to prove its room.
-  if (wishes.sizeBytes < recorded && wishes.sizeBytes < neededBytes(usedBytes)) {
-    const neededNowBytes = neededBytes(usedBytes);
+  if (wishes.sizeBytes < recorded && wishes.sizeBytes < leastBytes) {
     return new HoldfastError('TARGET_TOO_SMALL', {
-      needed: formatSize(neededNowBytes),
+      needed: formatSize(leastBytes),
       size: formatSize(wishes.sizeBytes),
-      neededBytes: neededNowBytes,
+      neededBytes: leastBytes,
       sizeBytes: wishes.sizeBytes,
     });
   }
@@ -36,6 +37,7 @@ export function neededBytes(usedBytes: number): number {
 function sizeAsRecorded(recipe: Recipe, usedBytes: number): SizePlan {
   const recorded = recordedBytes(recipe);
   if (usedBytes <= recorded.bytes && recorded.bytes > 0) return recorded;
+  if (recipe.volumeMode === 'Block') return { bytes: usedBytes, reason: 'the size of the device' };
   return {
     bytes: Math.ceil(neededBytes(usedBytes) / mebibyte) * mebibyte,
     reason: 'the data with room for it: it is more than the recorded size',

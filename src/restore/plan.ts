@@ -83,14 +83,6 @@ function refusalsOfBackup({ backup, recipe, wishes }: RestoreRequest): HoldfastE
   if (!backup.complete && wishes.allowIncomplete !== true) {
     refusals.push(new HoldfastError('BACKUP_NOT_COMPLETE', { backup: backup.id }));
   }
-  if (recipe?.volumeMode === 'Block') {
-    refusals.push(
-      new HoldfastError('RESTORE_REFUSED', {
-        reason: 'the backup is of a raw block volume, which cannot be restored into a claim yet',
-        fix: 'Restore the image into a folder with --dir.',
-      }),
-    );
-  }
   return refusals;
 }
 

@@ -60,6 +60,17 @@ async function storePlace(
   return storeAbove(walk, place.dirs, await walk.storeTree(inOrder(nodes)), timeNs);
 }
 
+/** The place of content that stands on no disk as a folder, such as the image of a device; the id of the root tree. */
+export async function storeMadeUpPlace(
+  walk: FolderWalk,
+  place: Place,
+  content: string,
+  timeNs: bigint,
+): Promise<string> {
+  const nodes = [dirNode(place.name, content, timeNs), ...(await fileNodes(walk, place.files, timeNs))];
+  return storeAbove(walk, place.dirs, await walk.storeTree(inOrder(nodes)), timeNs);
+}
+
 /** Stores the folders above a tree, the outermost first in `dirs`; the id of the root tree. */
 export async function storeAbove(
   walk: FolderWalk,

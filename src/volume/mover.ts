@@ -20,10 +20,12 @@ import { loadSnapshot } from '../repository/snapshots.ts';
 import { openStore } from '../store/open-store.ts';
 import { tellRetries } from '../store/retrying-store.ts';
 import { backupFolder } from './backup.ts';
+import { backupDevice } from './backup-device.ts';
 import { recordRecipe } from './claim-record.ts';
 import { type ClaimHistory, shapeOf } from './continue-claim.ts';
 import { emptyFolder } from './empty-folder.ts';
 import { restoreFolder } from './restore.ts';
+import { restoreDevice } from './restore-device.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -103,7 +105,28 @@ interface Work {
   readonly lock: Lock;
 }
 
-async function backUp(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
+async function backUp(repository: Repository, job: BackupJob, work: Work): Promise<MoverAnswer> {
+  return job.sourceKind === 'device' ? backUpDevice(repository, job, work) : backUpFolder(repository, job, work);
+}
+
+async function backUpDevice(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
+  const recipe = Buffer.from(`${JSON.stringify(job.recipe, null, 2)}\n`);
+  const summary = await backupDevice(repository, {
+    device: job.source,
+    host: job.host,
+    paths: job.paths,
+    tags: job.tags,
+    timeMs: job.timeMs,
+    place: { dirs: job.folders, name: 'volume', files: [{ name: job.recipeFileName, content: recipe }] },
+    tagComplete: true,
+    onProgress: progressLog(log),
+    signal,
+    confirmLock: () => lock.confirm(),
+  });
+  return answerOf('backup', summary, { backupId: summary.backupId });
+}
+
+async function backUpFolder(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
   const recipe = { name: job.recipeFileName, content: await encodeWithUsage(job) };
   const history = historyOf(job);
   const shape = await shapeOf(repository, history);
@@ -137,6 +160,7 @@ async function restore(
   job: RestoreJob,
   { env, log, signal }: Pick<MoverSurroundings, 'env' | 'log' | 'signal'>,
 ): Promise<MoverAnswer> {
+  if (job.targetKind === 'device') return restoreImage(repository, job, log, signal);
   if (job.startOver === true) await emptyFolder(job.target);
   const summary = await restoreFolder(repository, {
     snapshot: await loadSnapshot(repository, job.backupId),
@@ -149,6 +173,25 @@ async function restore(
     signal,
   });
   for (const { message, firstPath, count } of summary.warnings) log.warn(message, { firstPath, count });
+  return answerOf('restore', summary, { backupId: job.backupId });
+}
+
+/** Every byte is written, so that it does not matter what an earlier mover left. */
+async function restoreImage(
+  repository: Repository,
+  job: RestoreJob,
+  log: Log,
+  signal: AbortSignal,
+): Promise<MoverAnswer> {
+  const { subfolder, target } = job;
+  const snapshot = await loadSnapshot(repository, job.backupId);
+  const summary = await restoreDevice(repository, {
+    snapshot,
+    subfolder,
+    target,
+    onProgress: progressLog(log),
+    signal,
+  });
   return answerOf('restore', summary, { backupId: job.backupId });
 }
 

@@ -2,7 +2,7 @@ import { expect, test } from 'vitest';
 import { parseAllDocuments } from 'yaml';
 import { renderCronJob } from '../../src/backup/cronjob.ts';
 import { listAt, textAt, valueAt } from '../../src/cluster/object.ts';
-import { findPolicy, parsePolicyFile } from '../../src/policy/schema.ts';
+import { findPolicy, parsePolicyFile } from '../../src/policy/policy-file.ts';
 
 const text = `apiVersion: holdfast.dev/v1alpha1
 kind: Repository

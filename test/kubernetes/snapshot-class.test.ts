@@ -17,7 +17,7 @@ function snapshotClass(
 }
 
 function chosen(classes: KubeObject[], question: { named?: string; annotated?: string } = {}): string {
-  return chooseSnapshotClass(classes, { claim, driver, ...question }).class.metadata.name;
+  return chooseSnapshotClass(classes, { claim, driver, ...question })?.class.metadata.name ?? 'none';
 }
 
 test('the class is the named one, then the annotated, the marked, the default, the only one (R1.7)', () => {
@@ -36,7 +36,7 @@ test('the class is the named one, then the annotated, the marked, the default, t
 test('classes of other drivers are not looked at, be they defaults or not (R1.4)', () => {
   const foreign = snapshotClass('foreign', { driver: 'other.example', isDefault: true, marked: true });
   expect(chosen([foreign, snapshotClass('own')])).toBe('own');
-  expect(() => chosen([foreign])).toThrow('no VolumeSnapshotClass has the driver csi.example');
+  expect(chosen([foreign])).toBe('none');
 });
 
 test('a named class of another driver is refused: the snapshot controller would not look (R1.5)', () => {

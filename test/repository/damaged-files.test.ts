@@ -9,7 +9,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { HoldfastError } from '../../src/base/errors.ts';
 import { encodeMoverAnswer, type MoverAnswer, parseMoverAnswer, parseMoverJob } from '../../src/base/mover-protocol.ts';
 import { encodeRecipe, parseRecipe } from '../../src/manifest/recipe.ts';
-import { parsePolicyFile } from '../../src/policy/schema.ts';
+import { parsePolicyFile } from '../../src/policy/policy-file.ts';
 import { createBlobCodec } from '../../src/repository/blob-codec.ts';
 import { BlobReader } from '../../src/repository/blob-reader.ts';
 import { open, seal } from '../../src/repository/crypto.ts';

@@ -102,7 +102,7 @@ test('nothing is removed from a repository that is marked append-only', async ()
   const made = await initRepository(openMemoryStore(), password, { kdf: cheapKdf });
   const repository = { ...made, config: { ...made.config, append_only: true } };
   await expect(executeForget(repository, planRemoval([stored(1)]))).rejects.toMatchObject({
-    code: 'REPOSITORY_APPEND_ONLY',
+    code: 'REPOSITORY_UNSUPPORTED',
   });
 });
 

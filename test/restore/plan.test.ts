@@ -135,7 +135,11 @@ describe('a restore is refused', () => {
     ['into too small a volume', { wishes: { sizeBytes: 20 * 2 ** 20 } }, ['TARGET_TOO_SMALL']],
     ['from a backup without recipe', { recipe: null }, ['BACKUP_HAS_NO_RECIPE']],
     ['from an incomplete backup', { backup: { complete: false } }, ['BACKUP_NOT_COMPLETE']],
-    ['for a raw block volume', { recipe: block }, ['RESTORE_REFUSED']],
+    [
+      'into a device smaller than the image',
+      { recipe: block, wishes: { sizeBytes: 199 * 2 ** 20 } },
+      ['TARGET_TOO_SMALL'],
+    ],
     ['when it was begun with another plan', { facts: { unfinished: 'else' } }, ['RESTORE_REFUSED']],
   ])('%s', (_, given, codes) => {
     expect(codesOf(given)).toEqual(codes);

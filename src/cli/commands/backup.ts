@@ -5,19 +5,21 @@ import { defineCommand, flag } from '../command.ts';
 
 const options = {
   ...folderOptions,
-  plan: flag('--plan', 'with --dir: show what would be new and changed, and write nothing'),
+  plan: flag('--plan', 'show what would be done with each claim and why, or with --dir what changed; write nothing'),
   ...policyOptions,
   ...claimBackupOptions,
 };
 
 export const backupCommand = defineCommand({
   description:
-    'A claim is cut by a CSI snapshot while its pods go on, and moved by a Job in its namespace. ' +
+    'A claim is cut by a CSI snapshot while its pods go on, and moved by a Job in its namespace; without snapshots ' +
+    'the Job copies the volume in use. ' +
     'Only what is new or changed since the last backup of the same claim or folder is stored.',
   arguments: [{ name: '[claims...]', help: 'claims to back up, as NAMESPACE/CLAIM; or the command, after --' }],
   options,
   examples: [
     ['holdfast backup shop/data --repository-secret holdfast', 'a claim'],
+    ['holdfast backup shop/data shop/media --plan', 'what would be done with them, how, where and why'],
     ['holdfast backup --policy nightly.yaml', 'every claim that a policy selects, then its retention'],
     ['holdfast backup --dir /var/lib/shop', 'a folder'],
     ['holdfast backup --dir ~/photos --tag holiday --tag 2026', 'with tags'],
@@ -37,7 +39,7 @@ export const backupCommand = defineCommand({
   ],
   exitCodes: [3, 10, 11, 12],
   run: async (given, claims, context) => {
-    const { dir, stdin, stdinFromCommand, policy, policyName, plan } = given;
+    const { dir, stdin, stdinFromCommand, policy, policyName } = given;
     requireOneWay([claims.length > 0 || stdinFromCommand, dir !== undefined, stdin, policy !== undefined]);
     if (stdin || stdinFromCommand) {
       refuseForStream(given);
@@ -58,7 +60,6 @@ export const backupCommand = defineCommand({
       return;
     }
     refuseForClaims(given);
-    if (plan) throw new HoldfastError('USAGE', { problem: '--plan is for --dir, not for claims' });
     if (policy !== undefined) {
       const { backUpByPolicy, readPolicy } = await import('../policy-run.ts');
       await backUpByPolicy(await readPolicy(policy, policyName), given, context);

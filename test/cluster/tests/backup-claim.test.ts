@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backupClaim } from '../../../src/backup/backup-claim.ts';
-import { planClaimBackup } from '../../../src/backup/plan.ts';
+import { planClaimBackup } from '../../../src/backup/plan-claim.ts';
 import { ALIVE } from '../../../src/cluster/labels.ts';
 import { textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, JOB, POD, SNAPSHOT, SNAPSHOT_CLASS, VOLUME } from '../../../src/cluster/resources.ts';
@@ -59,7 +59,7 @@ test('a backup carries the identity of claim, cluster, policy and run, and a rec
   const [snapshot] = JSON.parse(await scene.restic('snapshots', '--json', result.backupId));
   expect(snapshot.paths).toEqual([`/${scene.namespace}/known`]);
   expect(snapshot.hostname).toBe(`cluster-${scene.clusterUid.slice(0, 8)}`);
-  expect(Date.parse(snapshot.time)).toBe(Date.parse(result.snapshotCutTime));
+  expect(Date.parse(snapshot.time)).toBe(Date.parse(result.cutTime));
   const claim = await scene.cluster.get(CLAIM, scene.namespace, 'known');
   expect(snapshot.tags).toEqual([
     `cluster-uid=${scene.clusterUid}`,

@@ -12,7 +12,7 @@ import { connect } from '../../../src/cluster/connect.ts';
 import { newRunId } from '../../../src/cluster/labels.ts';
 import { conditionOf } from '../../../src/cluster/object.ts';
 import { JOB, SECRET } from '../../../src/cluster/resources.ts';
-import { findPolicy, parsePolicyFile } from '../../../src/policy/schema.ts';
+import { findPolicy, parsePolicyFile } from '../../../src/policy/policy-file.ts';
 import { listBackups } from '../../../src/repository/snapshots.ts';
 import { type BackupScene, leftovers, makeClaim, openBackupScene } from './backup-scene.ts';
 

@@ -1,7 +1,7 @@
 import { expect, test } from 'vitest';
 import { HoldfastError } from '../../src/base/errors.ts';
+import { findPolicy, parsePolicyFile } from '../../src/policy/policy-file.ts';
 import { floorOf, retentionOf } from '../../src/policy/rules.ts';
-import { findPolicy, parsePolicyFile } from '../../src/policy/schema.ts';
 
 const repository = `apiVersion: holdfast.dev/v1alpha1
 kind: Repository
@@ -40,34 +40,34 @@ test('a policy comes with the repository that it names', () => {
 test('a key that is not known is refused with its line, at any depth', () => {
   const text = `${repository}---\n${policy}`;
   expect(problemOf(text.replace('keepDaily', 'keepDayly'))).toMatch(
-    /^policy\.yaml:13: spec\.retention\.keepDayly is not a field/,
+    /^policy\.yaml:13:28: spec\.retention\.keepDayly is not a field that is known \(did you mean keepDaily\?\)\.$/,
   );
-  expect(problemOf(text.replace('  snapshots:', '  snapshotz:'))).toMatch(/^policy\.yaml:14: spec\.snapshotz is not/);
+  expect(problemOf(text.replace('  snapshots:', '  snapshotz:'))).toMatch(/^policy\.yaml:14:3: spec\.snapshotz is not/);
   expect(problemOf(text.replace('secretName: holdfast}', 'secretName: holdfast, x: 1}'))).toMatch(
-    /^policy\.yaml:4: spec\.x is not a field/,
+    /^policy\.yaml:4:73: spec\.x is not a field that is known\.$/,
   );
 });
 
 test('a wrong value is refused with its line, its key and what it should be', () => {
   const text = `${repository}---\n${policy}`;
-  expect(problemOf(text.replace('0 2 * * *', '0 2 * *'))).toMatch(/:10: spec\.schedule\.cron: .*five fields/);
-  expect(problemOf(text.replace('Europe/Berlin', 'Europe/Atlantis'))).toMatch(/:10: spec\.schedule\.timeZone: /);
-  expect(problemOf(text.replace('2d', 'two days'))).toMatch(/:13: spec\.retention\.keepWithin: .*span of time/);
-  expect(problemOf(text.replace('keepLast: 3', 'keepLast: three'))).toMatch(/:13: spec\.retention\.keepLast: /);
+  expect(problemOf(text.replace('0 2 * * *', '0 2 * *'))).toMatch(/:10:20: spec\.schedule\.cron: .*five fields/);
+  expect(problemOf(text.replace('Europe/Berlin', 'Europe/Atlantis'))).toMatch(/:10:43: spec\.schedule\.timeZone: /);
+  expect(problemOf(text.replace('2d', 'two days'))).toMatch(/:13:54: spec\.retention\.keepWithin: .*span of time/);
+  expect(problemOf(text.replace('keepLast: 3', 'keepLast: three'))).toMatch(/:13:25: spec\.retention\.keepLast: /);
   expect(problemOf(text.replace('s3:https://s3.example/backups/shop', '/srv/backups'))).toMatch(
-    /:4: spec\.url: .*object storage/,
+    /:4:13: spec\.url: .*object storage/,
   );
-  expect(problemOf(text.replace('kind: BackupPolicy', 'kind: Policy'))).toMatch(/:7: kind has to be/);
+  expect(problemOf(text.replace('kind: BackupPolicy', 'kind: Policy'))).toMatch(/:7:7: kind has to be/);
 });
 
 test('rules that would keep nothing, a repository that is not there and broken YAML are refused', () => {
   const rules = 'keepLast: 3, keepDaily: 7, keepWithin: 2d, minimumAge: 12h';
   expect(problemOf(`${repository}---\n${policy.replace(rules, 'minimumAge: 12h')}`)).toContain('no keep… rule');
-  expect(problemOf(policy)).toMatch(/^policy\.yaml:7: there is no Repository shop\/main/);
+  expect(problemOf(policy)).toMatch(/^policy\.yaml:7:15: spec\.repository\.name: there is no Repository shop\/main/);
   expect(problemOf(`${repository.replace('namespace: shop', 'namespace: other')}---\n${policy}`)).toContain(
     'no Repository',
   );
-  expect(problemOf('a: [b')).toMatch(/^policy\.yaml:1: /);
+  expect(problemOf('a: [b')).toMatch(/^policy\.yaml:1:\d+: /);
   expect(problemOf(`${repository}---\n${policy}  select: {}\n`)).toMatch(/unique/);
   expect(problemOf('')).toContain('no BackupPolicy');
 });

@@ -1,0 +1,81 @@
+/** What is made in the cluster for one backup of one claim: names, labels, and what the mover is told. Pure. */
+import type { BackupJob } from '../base/mover-protocol.ts';
+import { type Labels, workLabels, workName } from '../cluster/labels.ts';
+import { DEVICE_PATH, type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
+import { recipeFileName } from '../manifest/recipe.ts';
+import { type CollectedRecipe, tolerationsOf } from './collect-recipe.ts';
+import type { ReadyClaim } from './plan.ts';
+import type { BackupTimeouts, ClaimBackupRun } from './run.ts';
+
+export interface ClaimWork {
+  readonly plan: ReadyClaim;
+  readonly options: ClaimBackupRun;
+  readonly timeouts: BackupTimeouts;
+  readonly clusterUid: string;
+  readonly host: string;
+  /** Of everything that is made for the time of the run. */
+  readonly name: string;
+  readonly labels: Labels;
+}
+
+export function claimWork(plan: ReadyClaim, options: ClaimBackupRun, timeouts: BackupTimeouts, clusterUid: string) {
+  const identity = { role: 'backup', run: options.run, claimUid: plan.source.claim.metadata.uid } as const;
+  const host = options.clusterName ?? `cluster-${clusterUid.slice(0, 8)}`;
+  const name = workName(identity, options.claim);
+  return { plan, options, timeouts, clusterUid, host, name, labels: workLabels(identity) } satisfies ClaimWork;
+}
+
+/** The time that the mover may take; a volume in use is let go of sooner. */
+export function moveLimitMs({ plan, timeouts }: ClaimWork): number {
+  return plan.method === 'FileCopy' ? Math.min(timeouts.moveMs, timeouts.liveMountMs) : timeouts.moveMs;
+}
+
+export function backupPod(work: ClaimWork, { pods }: CollectedRecipe, alive: string): MoverPod {
+  const { plan, options, name, labels, timeouts } = work;
+  const isLive = plan.method === 'FileCopy';
+  // A live mount is counted from the start of the Job: waiting for the node's turn holds the volume as well.
+  const limitMs = moveLimitMs(work) + (isLive ? 0 : timeouts.startMs);
+  return {
+    kind: 'backup',
+    namespace: options.namespace,
+    name,
+    labels,
+    worksFor: plan.claim,
+    claimName: isLive ? options.claim : name,
+    readOnlyClaim: isLive,
+    volumeMode: plan.source.volumeMode,
+    settings: options,
+    repository: options.repository,
+    nodeSelector: plan.place.selector,
+    // A node that takes no new pods still has the volume.
+    tolerations: [...tolerationsOf(pods), ...(isLive ? [toleratesCordon] : [])],
+    activeDeadlineSeconds: Math.ceil(limitMs / 1000),
+    alive,
+  };
+}
+
+const toleratesCordon = { key: 'node.kubernetes.io/unschedulable', operator: 'Exists', effect: 'NoSchedule' };
+
+export function backupJob(work: ClaimWork, { recipe }: CollectedRecipe, timeMs: number): BackupJob {
+  const { plan, options, clusterUid, host } = work;
+  const { namespace, claim, policy, run, repository, layout } = options;
+  const uid = plan.source.claim.metadata.uid;
+  const facts = { 'cluster-uid': clusterUid, namespace, claim, uid, policy, run, method: plan.method };
+  const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return {
+    version: 1,
+    kind: 'backup',
+    repository: repository.url,
+    source: plan.source.volumeMode === 'Block' ? DEVICE_PATH : VOLUME_PATH,
+    ...(plan.source.volumeMode === 'Block' ? { sourceKind: 'device' as const } : {}),
+    host,
+    tags: known.map(([key, value]) => `${key}=${value}`),
+    paths: [`/${namespace}/${claim}`],
+    timeMs,
+    folders: [namespace, claim],
+    recipe,
+    recipeFileName,
+    ...(layout === undefined ? {} : { layout }),
+    clusterUid,
+  };
+}

@@ -1,0 +1,89 @@
+/** A plan of backups as text for people, or as one line of JSON. */
+import type { BackupPlan, LeftClaim, PlannedClaim, ReadyClaim } from '../backup/plan.ts';
+import { formatSize } from '../base/units.ts';
+import type { Output } from './output.ts';
+
+export function printBackupPlan({ claims }: BackupPlan, output: Output): void {
+  if (output.json) {
+    output.value({ type: 'plan', ...countsOf(claims), claims: claims.map(jsonOf) });
+    return;
+  }
+  const ready = claims.filter((claim) => claim.status === 'ready');
+  const left = claims.filter((claim) => claim.status !== 'ready');
+  for (const claim of ready) printReady(claim, output);
+  for (const claim of left) printLeft(claim, output);
+  if (claims.length > 0) output.line();
+  output.line(summaryOf(claims, ready));
+}
+
+function printReady(claim: ReadyClaim, output: Output): void {
+  const { method, reason, class: choice, place, estimate, notes } = claim;
+  output.line(`${output.bold(claim.claim)}  ${method}`);
+  const rows: [string, string][] = [
+    ['method', reason],
+    ...(choice === undefined
+      ? []
+      : [['class', `${choice.class.metadata.name} (${choice.reason})`] as [string, string]]),
+    ['mover', `${place.words} (${place.reason})`],
+    ['data', estimate.basis === 'capacity' ? `at most ${size(claim)}` : `about ${size(claim)}, as last time`],
+    ...(method === 'FileCopy' ? [['state', 'live: files may change while they are read'] as [string, string]] : []),
+    ...notes.map((note): [string, string] => ['note', note]),
+  ];
+  for (const [name, value] of rows) output.line(`  ${name.padEnd(8)}${value}`);
+}
+
+function printLeft({ claim, status, error }: LeftClaim, output: Output): void {
+  const words = { skipped: 'skipped', blocked: 'blocked', uncovered: 'not covered' }[status];
+  output.line(`${output.bold(claim)}  ${words}`);
+  output.line(`  ${'why'.padEnd(8)}${reasonOf(error)}`);
+  if (status === 'blocked') output.line(`  ${'hint'.padEnd(8)}${error.hint}`);
+}
+
+/** The reason alone, where the error has one: the claim is named above it. */
+function reasonOf(error: LeftClaim['error']): string {
+  const { reason } = error.context;
+  return typeof reason === 'string' ? reason : error.message;
+}
+
+function size({ estimate }: ReadyClaim): string {
+  return formatSize(estimate.bytes);
+}
+
+function summaryOf(claims: readonly PlannedClaim[], ready: readonly ReadyClaim[]): string {
+  const counts = countsOf(claims);
+  const bytes = ready.reduce((sum, { estimate }) => sum + estimate.bytes, 0);
+  const exact = ready.every(({ estimate }) => estimate.basis === 'last-backup');
+  const parts = [
+    `${counts.ready} to back up${ready.length === 0 ? '' : ` (${exact ? 'about' : 'at most'} ${formatSize(bytes)})`}`,
+    ...(counts.blocked === 0 ? [] : [`${counts.blocked} blocked`]),
+    ...(counts.skipped === 0 ? [] : [`${counts.skipped} skipped`]),
+    ...(counts.uncovered === 0 ? [] : [`${counts.uncovered} not covered by any rule`]),
+  ];
+  return parts.join(', ');
+}
+
+function countsOf(claims: readonly PlannedClaim[]) {
+  const counts = { ready: 0, blocked: 0, skipped: 0, uncovered: 0 };
+  for (const { status } of claims) counts[status] += 1;
+  return counts;
+}
+
+function jsonOf(claim: PlannedClaim): object {
+  if (claim.status !== 'ready') {
+    return { claim: claim.claim, status: claim.status, error: claim.error.toJSON() };
+  }
+  const { source, method, reason, class: choice, storageClass, place, estimate, notes } = claim;
+  return {
+    claim: claim.claim,
+    status: claim.status,
+    claimUid: source.claim.metadata.uid,
+    volume: source.volume.metadata.name,
+    volumeMode: source.volumeMode,
+    accessModes: source.accessModes,
+    ...{ method, methodReason: reason, consistency: method === 'FileCopy' ? 'live' : 'crash' },
+    ...(choice === undefined ? {} : { snapshotClass: choice.class.metadata.name, snapshotClassReason: choice.reason }),
+    ...(storageClass === undefined ? {} : { storageClass }),
+    ...{ mover: place.words, moverReason: place.reason, nodeSelector: place.selector },
+    ...{ estimatedBytes: estimate.bytes, estimateBasis: estimate.basis, notes },
+  };
+}
