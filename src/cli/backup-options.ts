@@ -1,6 +1,7 @@
 /** The options of `backup --dir`, and how their values are read. They stand apart so that help loads no engine. */
 import { HoldfastError } from '../base/errors.ts';
 import { parseSize } from '../base/units.ts';
+import type { Compression } from '../repository/compression.ts';
 import { parseClaim } from './claim-options.ts';
 import { flag, longName, type OptionValues, parsed, text, texts } from './command.ts';
 import type { Environment } from './config.ts';
@@ -20,6 +21,11 @@ export const folderOptions = {
   host: text('--host <name>', 'with --dir: host that the backup is of (default: $RESTIC_HOST, or this machine)'),
   time: parsed('--time <time>', 'with --dir: time of the backup, as "2026-11-22 19:30:00" (default: now)', parseTime),
   parent: text('--parent <backup>', 'with --dir: what to compare with, or none (default: the last of host and path)'),
+  ignoreInode: flag(
+    '--ignore-inode',
+    'with --dir: a file with another inode number and ctime has not changed for that',
+  ),
+  ignoreCtime: flag('--ignore-ctime', 'with --dir: a file with another ctime has not changed for that'),
   skipIfUnchanged: flag('--skip-if-unchanged', 'with --dir: make no backup where nothing differs from the parent'),
   ...excludeOptions,
   packSize: parsed(
@@ -27,6 +33,12 @@ export const folderOptions = {
     'with --dir: size of packs, 4 to 128 (default: $RESTIC_PACK_SIZE, or 16)',
     parsePackSize,
   ),
+  compression: parsed(
+    '--compression <off|auto|max>',
+    'with --dir: how much of what is new is compressed (default: $RESTIC_COMPRESSION, or auto)',
+    parseCompression,
+  ),
+  noExtraVerify: flag('--no-extra-verify', 'with --dir: do not decompress and compare what was compressed'),
 };
 export type FolderOptionValues = OptionValues<typeof folderOptions>;
 
@@ -36,6 +48,8 @@ type OptionName = keyof typeof folderOptions;
 const onlyForFolders: readonly OptionName[] = [
   'as',
   'parent',
+  'ignoreInode',
+  'ignoreCtime',
   'skipIfUnchanged',
   ...(Object.keys(excludeOptions) as (keyof typeof excludeOptions)[]),
 ];
@@ -89,6 +103,11 @@ export function parseTime(given: string): number {
   const timeMs = timeForm.test(given) ? Date.parse(given.replace(' ', 'T')) : Number.NaN;
   if (Number.isNaN(timeMs)) throw new Error('expected a time such as "2026-11-22 19:30:00" or 2026-11-22T19:30:00Z');
   return timeMs;
+}
+
+export function parseCompression(given: string): Compression {
+  if (given === 'off' || given === 'auto' || given === 'max') return given;
+  throw new Error('expected off, auto or max');
 }
 
 const smallestPackBytes = 4 << 20;

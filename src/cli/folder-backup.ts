@@ -16,9 +16,17 @@ export async function backUpFolder(
 ): Promise<void> {
   const path = resolve(given.dir);
   const source = await realFolder(path);
-  const { parent, skipIfUnchanged, as } = given;
+  const { parent, skipIfUnchanged, ignoreInode, ignoreCtime, as } = given;
   const exclude = await excludeRules(given, context.settings.env);
-  const common = { ...labelsFrom(given, context), source, paths: [path], exclude, skipIfUnchanged };
+  const common = {
+    ...labelsFrom(given, context),
+    source,
+    paths: [path],
+    exclude,
+    skipIfUnchanged,
+    ignoreInode,
+    ignoreCtime,
+  };
   const summary = await runWatched(context, given.plan, async (repository, run) =>
     backupFolder(repository, {
       ...withClaim(common, as && (await partsOfClaim(repository, { ...given, as }))),

@@ -118,6 +118,8 @@ function configure(parser: Parser, entry: CommandEntry, command: Command, onMatc
   for (const { name, help } of command.arguments ?? []) parser.argument(name, help);
   for (const option of Object.values(command.options)) {
     const parsed = parser.createOption(option.flags, option.help);
+    // `--no-something` is an option like any other here, not the opposite of one.
+    parsed.negate = false;
     if (option.repeatable)
       parsed.argParser((value: string, previous: string[] | undefined) => [...(previous ?? []), value]);
     parser.addOption(parsed);

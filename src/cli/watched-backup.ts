@@ -7,7 +7,7 @@ import type { Repository } from '../repository/repository.ts';
 import { discardingStore } from '../store/discarding-store.ts';
 import type { RunOptions } from '../volume/backup-run.ts';
 import type { BackupProgress, BackupSummary } from '../volume/backup-summary.ts';
-import { type FolderOptionValues, orVariable, parsePackSize } from './backup-options.ts';
+import { type FolderOptionValues, orVariable, parseCompression, parsePackSize } from './backup-options.ts';
 import type { CommandContext } from './command.ts';
 import { withLockedRepository } from './open-repository.ts';
 import { formatAmount, formatCount, type Output, shortId } from './output.ts';
@@ -16,15 +16,21 @@ import { createProgress } from './progress.ts';
 export type BackupRequest = FolderOptionValues & { readonly plan: boolean };
 
 /** Everything that a backup takes from the command line, whatever it is of. */
-export function labelsFrom({ tag, host, time, packSize }: BackupRequest, { settings }: CommandContext) {
+export function labelsFrom(
+  { tag, host, time, packSize, compression, noExtraVerify }: BackupRequest,
+  { settings }: CommandContext,
+) {
   const { env } = settings;
   const packSizeBytes = orVariable(packSize, env, ['HOLDFAST_PACK_SIZE', 'RESTIC_PACK_SIZE'], parsePackSize);
+  const compressed = orVariable(compression, env, ['HOLDFAST_COMPRESSION', 'RESTIC_COMPRESSION'], parseCompression);
   return {
     host: orVariable(host, env, ['HOLDFAST_HOST', 'RESTIC_HOST'], String) ?? hostname(),
     tags: tag.flatMap((list) => list.split(',')).filter((one) => one !== ''),
     username: currentUser().username,
     ...(time === undefined ? {} : { timeMs: time }),
     ...(packSizeBytes === undefined ? {} : { packSizeBytes }),
+    ...(compressed === undefined ? {} : { compression: compressed }),
+    verify: !noExtraVerify,
   };
 }
 

@@ -7,6 +7,7 @@ import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import { encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
 import {
+  type ChangeRules,
   type EntriesJob,
   type EntriesResult,
   type EntryCounts,
@@ -130,7 +131,8 @@ export class EntriesBatch {
   /** Whether neither content nor attributes changed at or after the time from which everything is read again. */
   #isSettled(): boolean {
     const { mtimeSeconds, mtimeNanoseconds, ctimeSeconds, ctimeNanoseconds } = status;
-    return this.#isBefore(mtimeSeconds, mtimeNanoseconds) && this.#isBefore(ctimeSeconds, ctimeNanoseconds);
+    if (!this.#isBefore(mtimeSeconds, mtimeNanoseconds)) return false;
+    return this.#job.change.ignoreCtime || this.#isBefore(ctimeSeconds, ctimeNanoseconds);
   }
 
   #isBefore(seconds: number, nanoseconds: number): boolean {
@@ -156,7 +158,9 @@ export class EntriesBatch {
     if (known && this.#isSettled() && this.#reuse(known, head)) return;
     if (sizeBytes > inlineFileBytes) {
       this.#copyRun();
-      this.#holes.push({ kind: 'file', at: this.#length, name, attributes: attributes(), known: known !== undefined });
+      const { isSparse } = status;
+      const hole = { kind: 'file', at: this.#length, name, known: known !== undefined, isSparse } as const;
+      this.#holes.push({ ...hole, attributes: attributes() });
       return;
     }
     const { written, changed } = this.#read(sizeBytes);
@@ -204,7 +208,7 @@ export class EntriesBatch {
   }
 
   #takeContent(node: TreeNode, head: string): boolean {
-    if (node.type !== 'file' || !node.content || !isSameVersion(node, status)) return false;
+    if (node.type !== 'file' || !node.content || !isSameVersion(node, status, this.#job.change)) return false;
     const content = node.content.map((id) => `"${id}"`).join(',');
     const bytes = Buffer.from(content, 'latin1');
     if (!this.#allStored(bytes, 0, bytes.length)) return false;
@@ -257,12 +261,12 @@ function isFile(mode: number): boolean {
   return (mode & constants.S_IFMT) === constants.S_IFREG;
 }
 
-/** Strict: size, times and inode must all be the same. */
-function isSameVersion(node: TreeNode, now: FileStatus): boolean {
+/** Strict, unless told otherwise: size, times and inode must all be the same. */
+function isSameVersion(node: TreeNode, now: FileStatus, { ignoreCtime, ignoreInode }: ChangeRules): boolean {
   return (
     node.sizeBytes === now.sizeBytes &&
     node.mtimeNs === now.mtimeNs &&
-    node.ctimeNs === now.ctimeNs &&
-    node.inode === now.inode
+    (ignoreCtime || node.ctimeNs === now.ctimeNs) &&
+    (ignoreInode || node.inode === now.inode)
   );
 }

@@ -1,6 +1,8 @@
 /** What the main thread and the workers of a backup say to each other. Paths and names are bytes, kept as latin1 in strings. */
-import type { SharedBlobIndex } from '../repository/blob-index.ts';
+import type { BlobType, SharedBlobIndex } from '../repository/blob-index.ts';
+import type { Compression } from '../repository/compression.ts';
 import type { FinishedPack, PackSlot } from '../repository/packer.ts';
+import type { WrittenSegment } from './chunk-writer.ts';
 import type { EntryAttributes } from './read-attributes.ts';
 
 export interface BackupWorkerSetup {
@@ -8,6 +10,10 @@ export interface BackupWorkerSetup {
   readonly chunker: { readonly kind: 'gear-v1' | 'rabin'; readonly polynomial: bigint };
   readonly index: SharedBlobIndex;
   readonly packSizeBytes: number;
+  /** What each kind of blob gets. */
+  readonly compression: Readonly<Record<BlobType, Compression>>;
+  /** Whether what was compressed is decompressed again and compared. */
+  readonly verify: boolean;
   readonly dataSlots: readonly PackSlot[];
   readonly treeSlots: readonly PackSlot[];
   /** One word: 1 once the run has failed or ended, and what is left to do is to be dropped. */
@@ -24,6 +30,13 @@ export interface EntriesJob {
   readonly parent: Uint8Array<ArrayBuffer> | undefined;
   /** Entries changed at or after this time are read again even if they look unchanged. */
   readonly rereadFromNs: bigint;
+  readonly change: ChangeRules;
+}
+
+/** What makes a file count as changed, beside its size and its time. Not to be relied on where files are copied about. */
+export interface ChangeRules {
+  readonly ignoreInode: boolean;
+  readonly ignoreCtime: boolean;
 }
 
 /** A part of a large file: the whole of it, or one segment that is cut into chunks on its own. */
@@ -33,6 +46,7 @@ export interface SegmentJob {
   readonly inode: bigint;
   readonly offset: number;
   readonly lengthBytes: number;
+  readonly isSparse: boolean;
 }
 
 /** A blob made by the main thread (a tree, a recipe) that it has claimed in the index already. */
@@ -41,6 +55,8 @@ export interface BlobJob {
   readonly type: 'data' | 'tree';
   readonly id: string;
   readonly bytes: Uint8Array;
+  /** Where `bytes` are a zstd frame already: how much it holds. Default 0, they are not. */
+  readonly uncompressedLength?: number;
 }
 
 /** Finish the open packs. */
@@ -61,6 +77,8 @@ export interface Hole {
   readonly attributes?: EntryAttributes;
   /** Of a file only: whether the parent had it. */
   readonly known?: boolean;
+  /** Of a file only: it takes less on the disk than it holds. */
+  readonly isSparse?: boolean;
 }
 
 export interface EntryProblem {
@@ -93,14 +111,9 @@ export interface EntriesResult {
   readonly problems: readonly EntryProblem[];
 }
 
-export interface SegmentResult {
+export interface SegmentResult extends WrittenSegment {
   readonly kind: 'segment';
-  /** Ids of its chunks, as the inside of a JSON list: `"<64 hex>","<64 hex>"`. */
-  readonly content: string;
-  readonly readBytes: number;
   readonly changedWhileRead: boolean;
-  readonly bytesAdded: number;
-  readonly dataBlobs: number;
 }
 
 export interface DoneResult {

@@ -2,12 +2,14 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
+import type { Compression } from '../repository/compression.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import { parseTime } from '../repository/format/time.ts';
 import { type LoadedIndex, loadIndex } from '../repository/load-index.ts';
 import { PackUploader } from '../repository/pack-uploader.ts';
 import type { Repository } from '../repository/repository.ts';
 import { saveSnapshot } from '../repository/snapshots.ts';
+import type { ChangeRules } from './backup-jobs.ts';
 import {
   type BackupFacts,
   type BackupProgress,
@@ -30,6 +32,10 @@ export interface RunOptions extends SnapshotLabels {
   readonly workers?: number;
   /** 4 to 128 MiB. Default 16. */
   readonly packSizeBytes?: number;
+  /** Default auto. */
+  readonly compression?: Compression;
+  /** Decompress what was compressed and compare, before it is stored. Default true. */
+  readonly verify?: boolean;
   readonly onProgress?: (progress: BackupProgress) => void;
   readonly signal?: AbortSignal;
   /** Called when all is stored, before the snapshot is: throws when the lock was lost, since then packs may be, too. */
@@ -41,6 +47,8 @@ export interface RunOptions extends SnapshotLabels {
 export interface RunSource {
   readonly parent: StoredSnapshot | undefined;
   readonly exclusion?: Exclusion | undefined;
+  /** Default: all that a file's status tells counts. */
+  readonly change?: ChangeRules;
   /** Makes no snapshot where the tree is the parent's. */
   readonly skipIfUnchanged?: boolean;
   /** Stores everything; the id of the root tree. */
@@ -58,6 +66,7 @@ export interface RunTools {
 
 export const defaultPackSizeBytes = 16 << 20;
 /** Files changed this shortly before the parent was cut may have changed again within the same tick of their clock. */
+const strictChange: ChangeRules = { ignoreInode: false, ignoreCtime: false };
 const settleNs = 2_000_000_000n;
 
 /**
@@ -72,7 +81,6 @@ export async function runBackup(
 ): Promise<BackupSummary> {
   const clock = options.clock ?? systemClock;
   const startMs = clock.nowMs();
-  requireWritable(repository);
   const { parent } = source;
   const index = await loadIndex(repository, 'write');
   const uploader = new PackUploader(repository, clock);
@@ -82,6 +90,8 @@ export async function runBackup(
     uploader,
     packSizeBytes: options.packSizeBytes ?? defaultPackSizeBytes,
     workers: options.workers,
+    compression: options.compression,
+    verify: options.verify,
   });
   const interrupt = () => workers.fail(interruptionOf(options.signal));
   options.signal?.addEventListener('abort', interrupt, { once: true });
@@ -106,14 +116,6 @@ export async function runBackup(
   }
 }
 
-function requireWritable(repository: Repository): void {
-  if (repository.version === 2) return;
-  throw new HoldfastError('REPOSITORY_UNSUPPORTED', {
-    url: repository.url,
-    reason: 'its format has version 1, which is only read',
-  });
-}
-
 function interruptionOf(signal: AbortSignal | undefined): HoldfastError {
   const reason: unknown = signal?.reason;
   return isHoldfastError(reason) ? reason : new HoldfastError('INTERRUPTED', { signal: String(reason) });
@@ -121,8 +123,8 @@ function interruptionOf(signal: AbortSignal | undefined): HoldfastError {
 
 function startWalk(
   repository: Repository,
-  { onProgress }: RunOptions,
-  { parent, exclusion }: RunSource,
+  { onProgress, verify = true }: RunOptions,
+  { parent, exclusion, change = strictChange }: RunSource,
   { reader, index, workers }: Pick<RunTools, 'reader' | 'index' | 'workers'>,
 ): FolderWalk {
   const walk: FolderWalk = new FolderWalk({
@@ -132,6 +134,9 @@ function startWalk(
     segmented: repository.config.holdfast_chunker === 'gear-v1',
     rereadFromNs: (parent ? readTimeNs(parent) : 0n) - settleNs,
     exclusion,
+    change,
+    verify,
+    canCompress: repository.version === 2,
     onProgress: () => onProgress?.(progressOf(walk)),
   });
   return walk;

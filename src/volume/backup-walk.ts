@@ -7,31 +7,36 @@ import { Semaphore } from '../base/concurrency.ts';
 import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import type { BlobReader } from '../repository/blob-reader.ts';
-import { segmentBytes } from '../repository/chunker/chunker.ts';
-import { encodeNodeHead } from '../repository/format/tree.ts';
 import {
   addCounts,
+  type ChangeRules,
   type EntriesResult,
   type EntryCounts,
   type EntryProblem,
-  type Hole,
   noCounts,
-  type SegmentResult,
 } from './backup-jobs.ts';
-import { type BackupWorkers, JobFailure } from './backup-workers.ts';
+import { handled, LargeFiles } from './backup-large-file.ts';
+import type { BackupWorkers } from './backup-workers.ts';
 import type { Exclusion } from './exclude.ts';
 import { emptyListing, type Listing, listFolder } from './folder-listing.ts';
 import { NewestFirstGate } from './newest-first-gate.ts';
 import { startOf, subtreeOf } from './parent-tree.ts';
-import type { EntryAttributes } from './read-attributes.ts';
+import {
+  bytesOfTree,
+  compressTree,
+  hashOfTree,
+  sizeOfTree,
+  type TreePiece,
+  treeEnd,
+  treeStart,
+  wholeTreeBytes,
+} from './tree-pieces.ts';
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
 const entriesPerJob = 128;
 const jobsAheadPerWorker = 6;
 /** Folders whose jobs are being handed out at the same time. */
 const openFolders = 8;
-const treeStart = Buffer.from('{"nodes":[');
-const treeEnd = Buffer.from(']}\n');
 const comma = Buffer.from(',');
 
 export interface WalkOptions {
@@ -41,6 +46,11 @@ export interface WalkOptions {
   /** Large files are cut in segments by several workers, where the chunker allows it. */
   readonly segmented: boolean;
   readonly rereadFromNs: bigint;
+  readonly change: ChangeRules;
+  /** Large trees are compressed here, with the same care as the threads do. */
+  readonly verify: boolean;
+  /** False in repositories of version 1, whose trees have to fit into memory. */
+  readonly canCompress: boolean;
   readonly exclusion: Exclusion | undefined;
   readonly onProgress: () => void;
 }
@@ -56,8 +66,8 @@ interface Batch {
   readonly result: EntriesResult;
   /** Where the nodes lie in the parent tree, if they are the same there. */
   readonly unchanged: { readonly start: number; readonly end: number } | undefined;
-  /** The nodes of its large files, by name; undefined for one that could not be read. */
-  readonly largeFiles: Map<string, Promise<string | undefined>>;
+  /** The nodes of its large files, by name; nothing of one that could not be read. */
+  readonly largeFiles: Map<string, Promise<readonly TreePiece[]>>;
 }
 
 export class FolderWalk {
@@ -68,10 +78,14 @@ export class FolderWalk {
   readonly #options: WalkOptions;
   readonly #jobs: Semaphore;
   readonly #gate = new NewestFirstGate(openFolders);
+  readonly #largeFiles: LargeFiles;
 
   constructor(options: WalkOptions) {
     this.#options = options;
     this.#jobs = new Semaphore(options.workers.count * jobsAheadPerWorker);
+    const { workers, segmented, onProgress } = options;
+    const { counts, problems } = this;
+    this.#largeFiles = new LargeFiles({ workers, segmented, onProgress, jobs: this.#jobs, counts, problems });
   }
 
   /**
@@ -103,13 +117,19 @@ export class FolderWalk {
     return tree;
   }
 
-  /** Stores a tree of encoded nodes, each followed by a comma; its id. */
-  async storeTree(nodes: readonly Buffer[]): Promise<string> {
-    const bytes = Buffer.concat([treeStart, ...nodes, treeEnd]);
-    // The last comma gives way to the end of the list.
-    const length = bytes.length === treeStart.length + treeEnd.length ? bytes.length : bytes.length - 1;
-    bytes.set(treeEnd, length - treeEnd.length);
-    return this.storeBlob('tree', bytes.subarray(0, length));
+  /** Stores a tree; its id. */
+  async storeTree(pieces: readonly TreePiece[]): Promise<string> {
+    const sizeBytes = sizeOfTree(pieces);
+    const { workers, index, canCompress, verify } = this.#options;
+    if (sizeBytes <= wholeTreeBytes || !canCompress)
+      return this.storeBlob('tree', Buffer.concat([...bytesOfTree(pieces)]));
+    const id = hashOfTree(pieces);
+    if (index.claim('tree', id)) {
+      this.treeBlobs++;
+      this.counts.bytesAdded += sizeBytes;
+      await workers.storeBlob('tree', id.toString('hex'), await compressTree(pieces, id, verify), sizeBytes);
+    }
+    return id.toString('hex');
   }
 
   async storeBlob(type: 'data' | 'tree', bytes: Buffer): Promise<string> {
@@ -166,57 +186,21 @@ export class FolderWalk {
     slice: { parent: Buffer; from: number; end: number } | undefined,
   ): Promise<Batch> {
     const parent = slice && new Uint8Array(slice.parent.subarray(slice.from, slice.end));
-    const { workers, rereadFromNs, onProgress } = this.#options;
+    const { workers, rereadFromNs, change, onProgress } = this.#options;
     const result = await workers
-      .run({ kind: 'entries', folder, names: names.join('/'), parent, rereadFromNs })
+      .run({ kind: 'entries', folder, names: names.join('/'), parent, rereadFromNs, change })
       .finally(() => this.#jobs.release());
     if (result.kind !== 'entries') throw new TypeError(`a worker answered ${result.kind} to entries`);
     addCounts(this.counts, result.counts);
     this.problems.push(...result.problems);
     onProgress();
-    const largeFiles = new Map<string, Promise<string | undefined>>();
+    const largeFiles = new Map<string, Promise<readonly TreePiece[]>>();
     for (const hole of result.holes) {
-      if (hole.kind === 'file') largeFiles.set(hole.name, handled(this.#largeFile(`${folder}/${hole.name}`, hole)));
+      if (hole.kind === 'file')
+        largeFiles.set(hole.name, handled(this.#largeFiles.read(`${folder}/${hole.name}`, hole)));
     }
     const unchanged = slice && result.unchanged && moved(result.unchanged, slice.from);
     return { result, unchanged, largeFiles };
-  }
-
-  async #largeFile(path: string, hole: Hole): Promise<string | undefined> {
-    const attributes = asBuffers(hole.attributes!);
-    const step = this.#options.segmented ? segmentBytes : attributes.sizeBytes;
-    const segments: Promise<SegmentResult>[] = [];
-    for (let offset = 0; offset < attributes.sizeBytes; offset += step) {
-      await this.#jobs.acquire();
-      const lengthBytes = Math.min(step, attributes.sizeBytes - offset);
-      segments.push(handled(this.#segment(path, attributes.inode, offset, lengthBytes)));
-    }
-    try {
-      const results = await Promise.all(segments);
-      const sizeBytes = results.reduce((sum, segment) => sum + segment.readBytes, 0);
-      this.counts[hole.known ? 'filesChanged' : 'filesNew']++;
-      if (results.some((segment) => segment.changedWhileRead)) this.counts.changedWhileRead++;
-      const content = results.map((segment) => segment.content).filter((ids) => ids !== '');
-      return `${encodeNodeHead({ ...attributes, sizeBytes })}[${content.join(',')}]},`;
-    } catch (error) {
-      if (!(error instanceof JobFailure)) throw error;
-      if (error.code === 'ENOENT') this.counts.vanished++;
-      else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: error.message });
-      return undefined;
-    }
-  }
-
-  async #segment(path: string, inode: bigint, offset: number, lengthBytes: number): Promise<SegmentResult> {
-    const { workers, onProgress } = this.#options;
-    const result = await workers
-      .run({ kind: 'segment', path, inode, offset, lengthBytes })
-      .finally(() => this.#jobs.release());
-    if (result.kind !== 'segment') throw new TypeError(`a worker answered ${result.kind} to a segment`);
-    this.counts.bytesProcessed += result.readBytes;
-    this.counts.bytesAdded += result.bytesAdded;
-    this.counts.dataBlobs += result.dataBlobs;
-    onProgress();
-    return result;
   }
 
   /** The encoded nodes of a folder in order, with the trees of its folders and its large files put in. */
@@ -225,8 +209,8 @@ export class FolderWalk {
     batches: readonly Batch[],
     parent: Buffer | undefined,
     subtrees: Map<string, Promise<string>>,
-  ): Promise<Buffer[]> {
-    const pieces: Buffer[] = [];
+  ): Promise<TreePiece[]> {
+    const pieces: TreePiece[] = [];
     for (const { result, unchanged, largeFiles } of batches) {
       if (parent && unchanged) {
         pieces.push(parent.subarray(unchanged.start, unchanged.end), comma);
@@ -240,7 +224,7 @@ export class FolderWalk {
           const tree = await (subtrees.get(hole.name) ?? this.folder(`${path}/${hole.name}`, undefined));
           nodes.write(tree, hole.at, 'latin1');
         } else {
-          pieces.push(nodes.subarray(done, hole.at), Buffer.from((await largeFiles.get(hole.name)) ?? ''));
+          pieces.push(nodes.subarray(done, hole.at), ...((await largeFiles.get(hole.name)) ?? []));
           done = hole.at;
         }
       }
@@ -268,20 +252,4 @@ function isSameTree(tree: Buffer, batches: readonly Batch[]): boolean {
     tree.compare(treeStart, 0, treeStart.length, 0, treeStart.length) === 0 &&
     tree.compare(treeEnd, 0, treeEnd.length, end) === 0
   );
-}
-
-/** A message between threads turns Buffers into bare Uint8Arrays. */
-function asBuffers(attributes: EntryAttributes): EntryAttributes {
-  const { name, extendedAttributes } = attributes;
-  return {
-    ...attributes,
-    name: Buffer.from(name),
-    extendedAttributes: extendedAttributes.map((attribute) => ({ ...attribute, value: Buffer.from(attribute.value) })),
-  };
-}
-
-/** Marks a promise that is awaited later as one whose rejection is seen. */
-function handled<T>(promise: Promise<T>): Promise<T> {
-  promise.catch(() => undefined);
-  return promise;
 }

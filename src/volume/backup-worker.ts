@@ -6,6 +6,7 @@ import { park, stopMessage } from '../base/threads.ts';
 import { createBlobCodec } from '../repository/blob-codec.ts';
 import { BlobIndex, type BlobType } from '../repository/blob-index.ts';
 import { createChunker } from '../repository/chunker/chunker.ts';
+import { type Compression, withCompression } from '../repository/compression.ts';
 import { Packer, type PackSlot } from '../repository/packer.ts';
 import { EntriesBatch } from './backup-entries.ts';
 import type {
@@ -23,18 +24,19 @@ import { FileStatus } from './file-status.ts';
 import { workingDirectory } from './libc.ts';
 import { openForReading, terminated } from './open-entry.ts';
 
-/** Level 1 is the sweet spot: higher levels cost more than they save on what volumes hold. */
-const compressionLevel = 1;
+/**
+ * Level 1 is the sweet spot: higher levels cost more than they save on what volumes hold. `max` is about what restic means
+ * by it; still higher ones take a hundred megabytes a thread.
+ */
+const levels: Readonly<Record<Compression, number>> = { off: 0, auto: 1, max: 12 };
 
 const setup = workerData as BackupWorkerSetup;
 const port = parentPort!;
 const stop = new Int32Array(setup.stop);
 const index = BlobIndex.attach(setup.index);
-const codec = createBlobCodec({
-  encrypt: Buffer.from(setup.key.encrypt),
-  macK: Buffer.from(setup.key.macK),
-  macR: Buffer.from(setup.key.macR),
-});
+const { encrypt, macK, macR } = setup.key;
+const key = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
+const codec = createBlobCodec(key, { verify: setup.verify });
 const packers = { data: packer('data', setup.dataSlots), tree: packer('tree', setup.treeSlots) };
 const writer = new ChunkWriter(codec, createChunker(setup.chunker), index, packers.data, throwIfStopped);
 
@@ -48,11 +50,12 @@ function throwIfStopped(): void {
 }
 
 function packer(type: BlobType, slots: readonly PackSlot[]): Packer {
+  const compression = setup.compression[type];
   return new Packer({
-    codec,
+    codec: withCompression(codec, compression),
     type,
     packSizeBytes: setup.packSizeBytes,
-    compressionLevel,
+    compressionLevel: levels[compression],
     slots,
     throwIfStopped,
     emit: (pack, oversized) => send({ type: 'pack', pack, blobType: type, oversized }),
@@ -88,14 +91,16 @@ function readSegment(job: SegmentJob): SegmentResult {
   try {
     const before = new FileStatus().readOpen(file);
     const isOther = before.inode !== job.inode;
-    const written = writer.write(file, job.offset, job.lengthBytes);
+    const { offset, lengthBytes, isSparse } = job;
+    const written = writer.writeSegment(file, { offset, lengthBytes, isSparse, fileBytes: before.sizeBytes });
     const changed = isOther || !before.isSameVersion(new FileStatus().readOpen(file));
-    return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== job.lengthBytes };
+    return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== lengthBytes };
   } finally {
     closeSync(file);
   }
 }
 
-function storeBlob(job: BlobJob): void {
-  packers[job.type].add(job.id, job.bytes);
+function storeBlob({ type, id, bytes, uncompressedLength = 0 }: BlobJob): void {
+  if (uncompressedLength > 0) packers[type].addCompressed(id, bytes, uncompressedLength);
+  else packers[type].add(id, bytes);
 }

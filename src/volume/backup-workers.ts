@@ -3,8 +3,9 @@ import { availableParallelism } from 'node:os';
 import { Worker } from 'node:worker_threads';
 import { HoldfastError } from '../base/errors.ts';
 import { endThread } from '../base/threads.ts';
-import type { BlobIndex } from '../repository/blob-index.ts';
-import { type ChunkerConfig, maxChunkBytes } from '../repository/chunker/chunker.ts';
+import type { BlobIndex, BlobType } from '../repository/blob-index.ts';
+import { chunkerOf, maxChunkBytes } from '../repository/chunker/chunker.ts';
+import { type Compression, compressionOf } from '../repository/compression.ts';
 import type { PackUploader } from '../repository/pack-uploader.ts';
 import { type PackSlot, slotBytes } from '../repository/packer.ts';
 import type { Repository } from '../repository/repository.ts';
@@ -44,6 +45,10 @@ export interface BackupWorkersOptions {
   readonly index: BlobIndex;
   readonly uploader: PackUploader;
   readonly packSizeBytes: number;
+  /** Default auto. */
+  readonly compression?: Compression | undefined;
+  /** Whether what was compressed is decompressed again and compared. Default true. */
+  readonly verify?: boolean | undefined;
   /** Default: as many as there are processors. */
   readonly workers?: number | undefined;
 }
@@ -80,8 +85,8 @@ export class BackupWorkers {
   }
 
   /** Trees all go to one thread, so that they lie together in few packs. */
-  storeBlob(type: 'data' | 'tree', id: string, bytes: Uint8Array): Promise<BackupResult> {
-    return this.#send(this.#threads[0]!, { kind: 'blob', type, id, bytes });
+  storeBlob(type: BlobType, id: string, bytes: Uint8Array, uncompressedLength = 0): Promise<BackupResult> {
+    return this.#send(this.#threads[0]!, { kind: 'blob', type, id, bytes, uncompressedLength });
   }
 
   /** Has all threads finish their open packs. */
@@ -104,7 +109,7 @@ export class BackupWorkers {
   }
 
   #start(): Thread {
-    const { repository, index, packSizeBytes } = this.#options;
+    const { repository, index, packSizeBytes, compression, verify = true } = this.#options;
     const slots = {
       // One pack fills while others are on their way.
       data: packSlots(1 + Math.ceil(repository.store.uploadsAtOnce / this.count), packSizeBytes),
@@ -113,9 +118,14 @@ export class BackupWorkers {
     const { encrypt, macK, macR } = repository.key;
     const setup: BackupWorkerSetup = {
       key: { encrypt, macK, macR },
-      chunker: chunkerOf(repository),
+      chunker: chunkerOf(repository.config),
       index: index.shared,
       packSizeBytes,
+      compression: {
+        data: compressionOf(repository.version, 'data', compression),
+        tree: compressionOf(repository.version, 'tree', compression),
+      },
+      verify,
       dataSlots: slots.data,
       treeSlots: slots.tree,
       stop: this.#stop,
@@ -157,11 +167,6 @@ export class BackupWorkers {
     const slot = oversized ? undefined : thread.slots[blobType][pack.slot]!;
     void this.#uploader.upload(pack, oversized ?? slot!.bytes, slot, (error) => this.fail(error));
   }
-}
-
-/** Our own repositories carry the mark of the gear chunker; every other one is cut as restic does. */
-function chunkerOf({ config }: Repository): ChunkerConfig {
-  return { kind: config.holdfast_chunker ?? 'rabin', polynomial: BigInt(`0x${config.chunker_polynomial}`) };
 }
 
 /** Shared memory is only taken as it is written to, so a slot that is never used costs nothing. */

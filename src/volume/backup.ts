@@ -18,6 +18,9 @@ export interface BackupOptions extends Omit<RunOptions, 'excludes'> {
   readonly place?: Place;
   /** What to compare with: a snapshot id, null for nothing, default the newest of the same host and paths. */
   readonly parentId?: string | null;
+  /** Do not count as a change: a new inode number (and with it a new ctime), or a new ctime alone. */
+  readonly ignoreInode?: boolean;
+  readonly ignoreCtime?: boolean;
   /** Makes no snapshot where the tree is the parent's. */
   readonly skipIfUnchanged?: boolean;
 }
@@ -28,6 +31,7 @@ export interface BackupOptions extends Omit<RunOptions, 'excludes'> {
  */
 export async function backupFolder(repository: Repository, options: BackupOptions): Promise<BackupSummary> {
   const { exclude, source, paths, place, skipIfUnchanged = false } = options;
+  const { ignoreInode = false, ignoreCtime = false } = options;
   requireFolder(source);
   const exclusion = exclude && makeExclusion(exclude, source, paths[0] ?? source);
   const parent = await chooseParent(repository, options);
@@ -39,6 +43,7 @@ export async function backupFolder(repository: Repository, options: BackupOption
       parent,
       exclusion,
       skipIfUnchanged,
+      change: { ignoreInode, ignoreCtime: ignoreCtime || ignoreInode },
       store: ({ walk, reader, timeNs }) =>
         storeSource(walk, reader, { path: source, place, timeNs, parentTree: parent?.tree }),
     },

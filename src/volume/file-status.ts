@@ -12,11 +12,14 @@ const gidAt = 24;
 const modeAt = 28;
 const inodeAt = 32;
 const sizeAt = 40;
+const blocksAt = 48;
 const ctimeAt = 96;
 const mtimeAt = 112;
 const rdevAt = 128;
 const devAt = 136;
 const nanosecondsAfter = 8;
+/** Unit of stx_blocks, whatever the file system. */
+const blockBytes = 512;
 const wordRange = 2 ** 32;
 const nsPerSecond = 1_000_000_000n;
 const noName = Buffer.of(0);
@@ -60,6 +63,11 @@ export class FileStatus {
 
   get sizeBytes(): number {
     return this.#number(sizeAt);
+  }
+
+  /** Whether it takes less on the disk than it holds: it has holes, or its file system compresses. */
+  get isSparse(): boolean {
+    return this.#number(blocksAt) * blockBytes < this.sizeBytes;
   }
 
   get inode(): bigint {

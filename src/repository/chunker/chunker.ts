@@ -33,10 +33,20 @@ export interface Chunker {
    * (0 then means that there was none).
    */
   next(start: number, end: number, final: boolean): number;
+  /** The length of a chunk that begins with more zeros than that. */
+  readonly zeroChunkBytes: number;
+  /**
+   * For a caller who knows, right after a cut, that `zeroBytes` zeros follow: how many of them are whole chunks of
+   * zeroChunkBytes, which then count as cut.
+   */
+  skipZeros(zeroBytes: number): number;
 }
 
 /** No chunk is longer, whatever the kind. */
 export const maxChunkBytes = 8 * 1024 * 1024;
+
+/** The fingerprint of zeros is zero, so restic's rule cuts them as soon as it may. */
+const rabinZeroChunkBytes = 512 * 1024;
 
 /** Gear v1 cuts a file at every multiple of this, so that segments can be cut by different workers. */
 export const segmentBytes = 64 * 1024 * 1024;
@@ -72,6 +82,8 @@ export function createChunker(config: ChunkerConfig, bufferBytes: number = defau
     buffer,
     reset: cutter.reset,
     next: (start, end, final) => cutter.next(dataAddress + start, dataAddress + end, final ? 1 : 0),
+    zeroChunkBytes: rabinZeroChunkBytes,
+    skipZeros: (zeroBytes) => zeroBytes - (zeroBytes % rabinZeroChunkBytes),
   };
 }
 
@@ -91,6 +103,14 @@ function segmentedChunker(buffer: Buffer, cutter: CutterExports): Chunker {
       leftInSegment -= length;
       if (leftInSegment === 0) leftInSegment = segmentBytes;
       return length;
+    },
+    zeroChunkBytes: maxChunkBytes,
+    skipZeros(zeroBytes) {
+      // Where the end of the segment would shorten a chunk, only those before it are whole.
+      const within = leftInSegment % maxChunkBytes === 0 ? zeroBytes : Math.min(zeroBytes, leftInSegment);
+      const skipped = within - (within % maxChunkBytes);
+      leftInSegment = segmentBytes - ((segmentBytes - leftInSegment + skipped) % segmentBytes);
+      return skipped;
     },
   };
 }

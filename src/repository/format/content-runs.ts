@@ -5,6 +5,8 @@
 
 const idBytes = 32;
 const mostInRun = 0xffffffff;
+/** `"<64 hex>",` */
+const jsonIdBytes = 67;
 const jsonPieceIds = 16_384;
 
 export interface ContentRun {
@@ -69,13 +71,27 @@ export class ContentRuns {
     }
   }
 
-  /** `"<64 hex>","<64 hex>"`, in pieces of about a megabyte. */
+  /** How many bytes `json` yields. */
+  get jsonBytes(): number {
+    return Math.max(0, this.#length * jsonIdBytes - 1);
+  }
+
+  /** `"<64 hex>","<64 hex>"`, in pieces of about a megabyte, which may be of the same memory again. */
   *json(): Generator<Buffer, void> {
     let ids: string[] = [];
     let left = this.#length;
     for (const { id, count } of this) {
       const text = `"${id}",`;
-      for (let times = count; times > 0; times--) {
+      let times = count;
+      if (times > 2 * jsonPieceIds) {
+        yield Buffer.from(ids.join(''), 'latin1');
+        ids = [];
+        const many = Buffer.from(text.repeat(jsonPieceIds), 'latin1');
+        // At least one id stays for below, where the last comma is dropped.
+        for (; times > jsonPieceIds; times -= jsonPieceIds) yield many;
+        left -= count - times;
+      }
+      for (; times > 0; times--) {
         ids.push(text);
         left -= 1;
         if (ids.length < jsonPieceIds && left > 0) continue;
