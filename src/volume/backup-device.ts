@@ -6,6 +6,7 @@ import { closeSync, constants, fstatSync, openSync } from 'node:fs';
 import { Semaphore } from '../base/concurrency.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { segmentBytes } from '../repository/chunker/chunker.ts';
+import { ContentRuns } from '../repository/format/content-runs.ts';
 import { encodeNodeHead } from '../repository/format/tree.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { SegmentJob, SegmentResult } from './backup-jobs.ts';
@@ -56,8 +57,9 @@ async function storeImage(tools: RunTools, path: string, segmented: boolean, rep
     ...madeUp(imageName, tools.timeNs),
     ...{ type: 'file', mode: imageMode, sizeBytes, links: 1 },
   });
-  const content = results.map((result) => result.content).filter((ids) => ids !== '');
-  return tools.walk.storeTree([Buffer.from(`${head}[`), Buffer.from(content.join(',')), Buffer.from(']},')]);
+  const content = new ContentRuns();
+  for (const { runs } of results) content.append(runs);
+  return tools.walk.storeTree([Buffer.from(`${head}[`), content, Buffer.from(']},')]);
 }
 
 interface Image {
@@ -85,7 +87,9 @@ async function readSegments({ workers, walk }: RunTools, image: Image, report: (
     for (let offset = 0; offset < sizeBytes; offset += step) {
       await jobs.acquire();
       const lengthBytes = Math.min(step, sizeBytes - offset);
-      const segment = read({ kind: 'segment', path, inode, offset, lengthBytes }).finally(() => jobs.release());
+      const segment = read({ kind: 'segment', path, inode, offset, lengthBytes, isSparse: false }).finally(() =>
+        jobs.release(),
+      );
       // Awaited below, when all are under way.
       segment.catch(() => undefined);
       segments.push(segment);
