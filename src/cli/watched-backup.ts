@@ -7,6 +7,7 @@ import type { Repository } from '../repository/repository.ts';
 import { discardingStore } from '../store/discarding-store.ts';
 import type { RunOptions } from '../volume/backup-run.ts';
 import type { BackupProgress, BackupSummary } from '../volume/backup-summary.ts';
+import { withBackupThread } from '../volume/backup-thread.ts';
 import { type FolderOptionValues, orVariable, parseCompression, parsePackSize } from './backup-options.ts';
 import type { CommandContext } from './command.ts';
 import { withLockedRepository } from './open-repository.ts';
@@ -34,7 +35,7 @@ export function labelsFrom(
   };
 }
 
-type RunParts = Required<Pick<RunOptions, 'onProgress' | 'signal' | 'confirmLock'>>;
+type RunParts = Required<Pick<RunOptions, 'onProgress' | 'signal' | 'confirmLock' | 'thread'>>;
 
 /** Runs a backup under a lock, with its progress shown; a plan reads everything and writes nothing but the lock. */
 export async function runWatched(
@@ -44,12 +45,15 @@ export async function runWatched(
 ): Promise<BackupSummary> {
   const progress = createProgress(context.output);
   const startMs = Date.now();
-  return withLockedRepository(context, (repository, signal, lock) =>
-    run(plan ? { ...repository, store: discardingStore(repository.store) } : repository, {
-      onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
-      signal,
-      confirmLock: () => lock.confirm(),
-    }),
+  return withBackupThread((thread) =>
+    withLockedRepository(context, (repository, signal, lock) =>
+      run(plan ? { ...repository, store: discardingStore(repository.store) } : repository, {
+        onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
+        signal,
+        confirmLock: () => lock.confirm(),
+        thread,
+      }),
+    ),
   ).finally(progress.clear);
 }
 

@@ -46,8 +46,13 @@ const macBytes = 16;
 const highestLevel = 19;
 
 export function createBlobCodec(key: MasterKey, options: BlobCodecOptions = {}): BlobCodec {
-  const kind = options.kind ?? (nativeWorks() ? 'native' : 'plain');
+  const kind = options.kind ?? codecKind();
   return codecOver(kind === 'native' ? nativePrimitives(key) : plainPrimitives(key), options.verify ?? true);
+}
+
+/** The kind to use here; found out once a thread. */
+export function codecKind(): 'native' | 'plain' {
+  return nativeWorks() ? 'native' : 'plain';
 }
 
 /** The rules that both kinds share. */
@@ -128,7 +133,7 @@ function room(target: Uint8Array, offset: number, length: number): Uint8Array {
 
 let nativeWorksHere: boolean | undefined;
 
-/** Whether the native half is there and agrees with the plain one; found out once a thread. */
+/** Whether the native half is there and agrees with the plain one. */
 function nativeWorks(): boolean {
   if (nativeWorksHere === undefined) {
     try {

@@ -5,8 +5,12 @@ import type { FinishedPack, PackSlot } from '../repository/packer.ts';
 import type { WrittenSegment } from './chunk-writer.ts';
 import type { EntryAttributes } from './read-attributes.ts';
 
+/** The first message to a thread. */
 export interface BackupWorkerSetup {
+  readonly kind: 'setup';
   readonly key: { readonly encrypt: Uint8Array; readonly macK: Uint8Array; readonly macR: Uint8Array };
+  /** What the main thread has found to work. */
+  readonly codec: 'native' | 'plain';
   readonly chunker: { readonly kind: 'gear-v1' | 'rabin'; readonly polynomial: bigint };
   readonly index: SharedBlobIndex;
   readonly packSizeBytes: number;

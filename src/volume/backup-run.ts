@@ -1,4 +1,5 @@
 /** The frame of every backup: index, threads and uploads around what is stored, then the snapshot, last of all. */
+import type { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
@@ -30,6 +31,8 @@ export interface RunOptions extends SnapshotLabels {
   /** When the data was cut, in milliseconds since 1970 (fractions are dropped); the time of the snapshot. Default now. */
   readonly timeMs?: number;
   readonly workers?: number;
+  /** A thread of withBackupThread: its start has been paid for. */
+  readonly thread?: Worker;
   /** 4 to 128 MiB. Default 16. */
   readonly packSizeBytes?: number;
   /** Default auto. */
@@ -92,6 +95,7 @@ export async function runBackup(
     workers: options.workers,
     compression: options.compression,
     verify: options.verify,
+    thread: options.thread,
   });
   const interrupt = () => workers.fail(interruptionOf(options.signal));
   options.signal?.addEventListener('abort', interrupt, { once: true });

@@ -1,6 +1,6 @@
-/** Thread of a backup: takes jobs in order, answers each, and sends packs as they fill. */
+/** Thread of a backup: is set up by the first message, takes jobs in order, answers each, and sends packs as they fill. */
 import { closeSync } from 'node:fs';
-import { parentPort, workerData } from 'node:worker_threads';
+import { parentPort } from 'node:worker_threads';
 import { messageOf } from '../base/errors.ts';
 import { park, stopMessage } from '../base/threads.ts';
 import { createBlobCodec } from '../repository/blob-codec.ts';
@@ -21,7 +21,7 @@ import type {
 } from './backup-jobs.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { FileStatus } from './file-status.ts';
-import { workingDirectory } from './libc.ts';
+import { codeOf, workingDirectory } from './libc.ts';
 import { openForReading, terminated } from './open-entry.ts';
 
 /**
@@ -30,37 +30,14 @@ import { openForReading, terminated } from './open-entry.ts';
  */
 const levels: Readonly<Record<Compression, number>> = { off: 0, auto: 1, max: 12 };
 
-const setup = workerData as BackupWorkerSetup;
 const port = parentPort!;
-const stop = new Int32Array(setup.stop);
-const index = BlobIndex.attach(setup.index);
-const { encrypt, macK, macR } = setup.key;
-const key = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
-const codec = createBlobCodec(key, { verify: setup.verify });
-const packers = { data: packer('data', setup.dataSlots), tree: packer('tree', setup.treeSlots) };
-const writer = new ChunkWriter(codec, createChunker(setup.chunker), index, packers.data, throwIfStopped);
+let work: BackupWork | undefined;
 
-port.on('message', (job: BackupJob | typeof stopMessage) => {
-  if (job === stopMessage) park(port);
-  else send({ type: 'result', result: attempt(job) });
+port.on('message', (message: BackupWorkerSetup | BackupJob | typeof stopMessage) => {
+  if (message === stopMessage) park(port);
+  else if (message.kind === 'setup') work = new BackupWork(message);
+  else if (work) send({ type: 'result', result: work.attempt(message) });
 });
-
-function throwIfStopped(): void {
-  if (Atomics.load(stop, 0) === 1) throw new Error('the backup was stopped');
-}
-
-function packer(type: BlobType, slots: readonly PackSlot[]): Packer {
-  const compression = setup.compression[type];
-  return new Packer({
-    codec: withCompression(codec, compression),
-    type,
-    packSizeBytes: setup.packSizeBytes,
-    compressionLevel: levels[compression],
-    slots,
-    throwIfStopped,
-    emit: (pack, oversized) => send({ type: 'pack', pack, blobType: type, oversized }),
-  });
-}
 
 function send(message: FromBackupWorker): void {
   const moved =
@@ -68,39 +45,77 @@ function send(message: FromBackupWorker): void {
   port.postMessage(message, moved);
 }
 
-function attempt(job: BackupJob): BackupResult | FailedResult {
-  try {
-    throwIfStopped();
-    return run(job);
-  } catch (error) {
-    const code = error instanceof Error && 'code' in error ? String(error.code) : undefined;
-    return { kind: 'failed', message: messageOf(error), code };
+/** What a thread works with, for the one backup that it serves. */
+class BackupWork {
+  readonly #stop: Int32Array;
+  readonly #index: BlobIndex;
+  readonly #packers: Readonly<Record<BlobType, Packer>>;
+  readonly #writer: ChunkWriter;
+
+  constructor(setup: BackupWorkerSetup) {
+    const { encrypt, macK, macR } = setup.key;
+    const key = { encrypt: Buffer.from(encrypt), macK: Buffer.from(macK), macR: Buffer.from(macR) };
+    const codec = createBlobCodec(key, { kind: setup.codec, verify: setup.verify });
+    const throwIfStopped = () => this.#throwIfStopped();
+    const packer = (type: BlobType, slots: readonly PackSlot[]) =>
+      new Packer({
+        codec: withCompression(codec, setup.compression[type]),
+        type,
+        packSizeBytes: setup.packSizeBytes,
+        compressionLevel: levels[setup.compression[type]],
+        slots,
+        throwIfStopped,
+        emit: (pack, oversized) => send({ type: 'pack', pack, blobType: type, oversized }),
+      });
+    this.#stop = new Int32Array(setup.stop);
+    this.#index = BlobIndex.attach(setup.index);
+    this.#packers = { data: packer('data', setup.dataSlots), tree: packer('tree', setup.treeSlots) };
+    this.#writer = new ChunkWriter(
+      codec,
+      createChunker(setup.chunker),
+      this.#index,
+      this.#packers.data,
+      throwIfStopped,
+    );
   }
-}
 
-function run(job: BackupJob): BackupResult {
-  if (job.kind === 'entries') return new EntriesBatch(job, writer, index).run();
-  if (job.kind === 'segment') return readSegment(job);
-  if (job.kind === 'blob') storeBlob(job);
-  else for (const open of [packers.data, packers.tree]) open.flush();
-  return { kind: 'done' };
-}
-
-function readSegment(job: SegmentJob): SegmentResult {
-  const file = openForReading(workingDirectory, terminated(Buffer.from(job.path, 'latin1')));
-  try {
-    const before = new FileStatus().readOpen(file);
-    const isOther = before.inode !== job.inode;
-    const { offset, lengthBytes, isSparse } = job;
-    const written = writer.writeSegment(file, { offset, lengthBytes, isSparse, fileBytes: before.sizeBytes });
-    const changed = isOther || !before.isSameVersion(new FileStatus().readOpen(file));
-    return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== lengthBytes };
-  } finally {
-    closeSync(file);
+  attempt(job: BackupJob): BackupResult | FailedResult {
+    try {
+      this.#throwIfStopped();
+      return this.#run(job);
+    } catch (error) {
+      return { kind: 'failed', message: messageOf(error), code: codeOf(error) };
+    }
   }
-}
 
-function storeBlob({ type, id, bytes, uncompressedLength = 0 }: BlobJob): void {
-  if (uncompressedLength > 0) packers[type].addCompressed(id, bytes, uncompressedLength);
-  else packers[type].add(id, bytes);
+  #throwIfStopped(): void {
+    if (Atomics.load(this.#stop, 0) === 1) throw new Error('the backup was stopped');
+  }
+
+  #run(job: BackupJob): BackupResult {
+    if (job.kind === 'entries') return new EntriesBatch(job, this.#writer, this.#index).run();
+    if (job.kind === 'segment') return this.#readSegment(job);
+    if (job.kind === 'blob') this.#storeBlob(job);
+    else for (const open of [this.#packers.data, this.#packers.tree]) open.flush();
+    return { kind: 'done' };
+  }
+
+  #readSegment(job: SegmentJob): SegmentResult {
+    const file = openForReading(workingDirectory, terminated(Buffer.from(job.path, 'latin1')));
+    try {
+      const before = new FileStatus().readOpen(file);
+      const isOther = before.inode !== job.inode;
+      const { offset, lengthBytes, isSparse } = job;
+      const written = this.#writer.writeSegment(file, { offset, lengthBytes, isSparse, fileBytes: before.sizeBytes });
+      const changed = isOther || !before.isSameVersion(new FileStatus().readOpen(file));
+      return { kind: 'segment', ...written, changedWhileRead: changed || written.readBytes !== lengthBytes };
+    } finally {
+      closeSync(file);
+    }
+  }
+
+  #storeBlob({ type, id, bytes, uncompressedLength = 0 }: BlobJob): void {
+    if (uncompressedLength > 0) this.#packers[type].addCompressed(id, bytes, uncompressedLength);
+    else this.#packers[type].add(id, bytes);
+  }
 }

@@ -1,8 +1,9 @@
 /** The threads of a backup as the main thread sees them: jobs in, answers out, packs to the uploader. */
 import { availableParallelism } from 'node:os';
-import { Worker } from 'node:worker_threads';
+import type { Worker } from 'node:worker_threads';
 import { HoldfastError } from '../base/errors.ts';
 import { endThread } from '../base/threads.ts';
+import { codecKind } from '../repository/blob-codec.ts';
 import type { BlobIndex, BlobType } from '../repository/blob-index.ts';
 import { chunkerOf, maxChunkBytes } from '../repository/chunker/chunker.ts';
 import { type Compression, compressionOf } from '../repository/compression.ts';
@@ -10,12 +11,11 @@ import type { PackUploader } from '../repository/pack-uploader.ts';
 import { type PackSlot, slotBytes } from '../repository/packer.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBackupWorker } from './backup-jobs.ts';
+import { startBackupThread } from './backup-thread.ts';
 
 const treeSlotsPerWorker = 2;
 /** Jobs that wait before one more thread is worth its start. */
 const jobsForAnotherThread = 2;
-/** The garbage of a worker is short-lived; a larger nursery only costs memory. */
-const youngGenerationMb = 8;
 /** More threads than this only add memory: the store is the limit by then. */
 const mostWorkers = 8;
 
@@ -51,6 +51,8 @@ export interface BackupWorkersOptions {
   readonly verify?: boolean | undefined;
   /** Default: as many as there are processors. */
   readonly workers?: number | undefined;
+  /** The first thread, where it was started already. */
+  readonly thread?: Worker | undefined;
 }
 
 export class BackupWorkers {
@@ -68,7 +70,7 @@ export class BackupWorkers {
     this.#options = options;
     this.#uploader = options.uploader;
     this.count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
-    this.#threads = [this.#start()];
+    this.#threads = [this.#start(options.thread)];
   }
 
   /**
@@ -108,7 +110,7 @@ export class BackupWorkers {
     }
   }
 
-  #start(): Thread {
+  #start(worker = startBackupThread()): Thread {
     const { repository, index, packSizeBytes, compression, verify = true } = this.#options;
     const slots = {
       // One pack fills while others are on their way.
@@ -117,7 +119,9 @@ export class BackupWorkers {
     };
     const { encrypt, macK, macR } = repository.key;
     const setup: BackupWorkerSetup = {
+      kind: 'setup',
       key: { encrypt, macK, macR },
+      codec: codecKind(),
       chunker: chunkerOf(repository.config),
       index: index.shared,
       packSizeBytes,
@@ -130,12 +134,7 @@ export class BackupWorkers {
       treeSlots: slots.tree,
       stop: this.#stop,
     };
-    const worker = new Worker(new URL('./backup-worker.ts', import.meta.url), {
-      workerData: setup,
-      // Files are opened past Node, which would warn when it is to close them.
-      trackUnmanagedFds: false,
-      resourceLimits: { maxYoungGenerationSizeMb: youngGenerationMb },
-    });
+    worker.postMessage(setup);
     const thread: Thread = { worker, slots, waiting: [] };
     worker.on('message', (message: FromBackupWorker) => this.#receive(thread, message));
     worker.on('error', (error) => this.fail(error));
