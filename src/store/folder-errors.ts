@@ -1,5 +1,7 @@
 /** What a file system's error codes mean for a repository. */
+import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
+import { withRetry } from '../base/retry.ts';
 
 /** 'ENOENT' and the like, undefined for anything that is no error of a system call. */
 export function errnoOf(error: unknown): string | undefined {
@@ -26,4 +28,18 @@ export function folderError(error: unknown, at: { url: string; verb: string; nam
     default:
       return new HoldfastError('STORE_FAILED', { url, operation, reason }, cause);
   }
+}
+
+/** A network file system answers so when its server was started anew, or is slow; a new look by name mends it. */
+const shaken = new Set(['ESTALE', 'ETIMEDOUT', 'EAGAIN', 'EINTR', 'EBUSY', 'EREMOTEIO', 'ECONNRESET']);
+
+/** Runs a step, again from its start where the file system was shaken: at most 8 times, over a minute. */
+export function againWhenShaken<T>(step: () => Promise<T>, clock: Clock = systemClock): Promise<T> {
+  return withRetry(step, {
+    attempts: 8,
+    baseMs: 250,
+    maxMs: 20_000,
+    isRetryable: (error) => shaken.has(errnoOf(error) ?? ''),
+    sleep: clock.sleep,
+  });
 }

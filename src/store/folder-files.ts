@@ -17,13 +17,19 @@ export async function linkOnce(temporary: string, path: string): Promise<boolean
     return true;
   } catch (error) {
     const code = errnoOf(error) ?? '';
-    if (code === 'EEXIST') return false;
+    // A network file system repeats a request whose answer was lost, and then finds what it made itself.
+    if (code === 'EEXIST') return await isSameFile(temporary, path);
     if (!noLinks.has(code)) throw error;
     // Here two writers may both see a free name for a moment; a file's name is its hash, so they write the same.
     if (await statIfThere(path)) return false;
     await rename(temporary, path);
     return true;
   }
+}
+
+async function isSameFile(one: string, other: string): Promise<boolean> {
+  const [a, b] = await Promise.all([statIfThere(one), statIfThere(other)]);
+  return a !== undefined && b !== undefined && a.ino === b.ino && a.dev === b.dev;
 }
 
 export async function writeAll(file: FileHandle, bytes: Uint8Array): Promise<void> {
@@ -89,6 +95,19 @@ export async function filesIn(folder: string): Promise<StoredFile[]> {
     return stats?.isFile() ? { name, sizeBytes: stats.size, modifiedMs: stats.mtimeMs } : undefined;
   });
   return files.filter((file) => file !== undefined);
+}
+
+const leftoverPattern = /^(?:config|[0-9a-f]{64})-tmp-[0-9a-z]+$/i;
+
+/** Unfinished files of writers, restic's too, directly in a folder. */
+export async function leftoversIn(folder: string): Promise<{ path: string; sizeBytes: number; modifiedMs: number }[]> {
+  const names = (await namesIn(folder)).filter((name) => leftoverPattern.test(name));
+  const found = await mapLimited(names, 16, async (name) => {
+    const path = join(folder, name);
+    const stats = await statIfThere(path);
+    return stats?.isFile() ? { path, sizeBytes: stats.size, modifiedMs: stats.mtimeMs } : undefined;
+  });
+  return found.filter((file) => file !== undefined);
 }
 
 export async function namesIn(folder: string): Promise<string[]> {

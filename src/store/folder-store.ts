@@ -5,13 +5,13 @@
  */
 import { randomBytes } from 'node:crypto';
 import { type FileHandle, mkdir, open, rename } from 'node:fs/promises';
-import { dirname, join } from 'node:path';
+import { basename, dirname, join } from 'node:path';
 import { HoldfastError } from '../base/errors.ts';
-import { alreadyThere, filePath, kindOf } from './file-path.ts';
-import { errnoOf, folderError } from './folder-errors.ts';
+import { alreadyThere, filePath, fileTypes, kindOf } from './file-path.ts';
+import { againWhenShaken, errnoOf, folderError } from './folder-errors.ts';
 import * as files from './folder-files.ts';
 import { rangeWithin, tooShort } from './range.ts';
-import type { FileType, Range, Store, StoredFile } from './store.ts';
+import type { FileType, Leftovers, Range, Store, StoredFile } from './store.ts';
 
 /** What must be gone for good before the next step of a prune or forget may rely on it. */
 const durablyRemoved: ReadonlySet<FileType> = new Set(['config', 'keys', 'index', 'snapshots']);
@@ -89,7 +89,7 @@ class FolderStore implements Store {
       if (config) yield config;
     } else if (type === 'data') {
       const names = await this.#named('listing', type, '', () => files.namesIn(folder));
-      for (const name of names.filter((entry) => /^[0-9a-f]{2}$/.test(entry)).sort()) {
+      for (const name of names.filter(isPackFolder).sort()) {
         const packs = await this.#named('listing', type, name, () => files.filesIn(join(folder, name)));
         yield* packs.filter((pack) => pack.name.startsWith(name));
       }
@@ -123,6 +123,25 @@ class FolderStore implements Store {
     });
   }
 
+  async sweepLeftovers({ olderThanMs, remove }: { olderThanMs: number; remove: boolean }): Promise<Leftovers> {
+    const untilMs = Date.now() - olderThanMs;
+    const folders = fileTypes.map((type) => (type === 'config' ? this.#root : join(this.#root, type)));
+    const data = join(this.#root, 'data');
+    const packs = await this.#named('listing', 'data', '', () => files.namesIn(data));
+    folders.push(...packs.filter(isPackFolder).map((name) => join(data, name)));
+    let [count, bytes] = [0, 0];
+    for (const folder of folders) {
+      const found = await this.#named('listing', 'data', '', () => files.leftoversIn(folder));
+      for (const { path, sizeBytes, modifiedMs } of found) {
+        if (modifiedMs > untilMs) continue;
+        if (remove) await this.#named('removing', 'data', basename(path), () => files.removeIfThere(path));
+        count += 1;
+        bytes += sizeBytes;
+      }
+    }
+    return { files: count, bytes };
+  }
+
   async close(): Promise<void> {}
 
   #path(type: FileType, name: string): string {
@@ -132,7 +151,7 @@ class FolderStore implements Store {
   /** Runs a step and says, where it fails, what it was about. */
   async #named<T>(verb: string, type: FileType, name: string, step: () => Promise<T>): Promise<T> {
     try {
-      return await step();
+      return await againWhenShaken(step);
     } catch (error) {
       throw folderError(error, { url: this.url, verb, name: `${kindOf(type)} ${name}`.trim() });
     }
@@ -220,6 +239,10 @@ class FolderStore implements Store {
     if (config) this.#modes = modes;
     return modes;
   }
+}
+
+function isPackFolder(name: string): boolean {
+  return /^[0-9a-f]{2}$/.test(name);
 }
 
 async function openIfThere(path: string): Promise<FileHandle | undefined> {

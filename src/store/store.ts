@@ -54,5 +54,16 @@ export interface Store {
    */
   replaceConfig(bytes: Uint8Array): Promise<void>;
 
+  /**
+   * What writers that were killed left half written: no reader takes it for a file of the repository. Counts, and with
+   * `remove` removes, what is older than that. Absent where a killed writer leaves nothing.
+   */
+  sweepLeftovers?(options: { readonly olderThanMs: number; readonly remove: boolean }): Promise<Leftovers>;
+
   close(): Promise<void>;
+}
+
+export interface Leftovers {
+  readonly files: number;
+  readonly bytes: number;
 }

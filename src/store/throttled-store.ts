@@ -46,6 +46,7 @@ export function throttledStore(store: Store, limits: TransferLimits, options: Th
     list: (type) => store.list(type),
     remove: (type, name) => store.remove(type, name),
     replaceConfig: (bytes) => store.replaceConfig(bytes),
+    ...(store.sweepLeftovers ? { sweepLeftovers: store.sweepLeftovers.bind(store) } : {}),
     async close() {
       closing.abort(new Error('the store was closed'));
       await store.close();

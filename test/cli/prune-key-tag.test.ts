@@ -1,5 +1,5 @@
 /** prune, repair index, key and tag as users and scripts meet them. */
-import { mkdirSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, rmSync, utimesSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { noise } from '../fixtures/make-tree.ts';
@@ -47,6 +47,19 @@ test('a plan of prune says what would go, and leaves everything as it is', async
   expect(json).toMatchObject({ type: 'plan', snapshots: 1, totals: { unusedAfterBytes: 0 } });
   expect(files(place, 'data')).toEqual(before);
   expect(files(place, 'locks')).toEqual([]);
+});
+
+test('prune names and removes what a writer left that was killed, once nobody can be at it any more', async () => {
+  const place = await newPlace();
+  const [old, young] = [1, 2].map((digit) => join(place.repository, 'data', '00', `${'0'.repeat(64)}-tmp-${digit}`));
+  for (const path of [old!, young!]) writeFileSync(path, Buffer.alloc(2048));
+  const twoDaysAgo = Date.now() / 1000 - 2 * 86_400;
+  utimesSync(old!, twoDaysAgo, twoDaysAgo);
+  expect((await place.cli('prune', '--plan')).stdout).toMatch(/half written {3}1 file of writers that died, 2\.0 KiB/);
+  expect(existsSync(old!)).toBe(true);
+  const result = await place.cli('prune', '--json');
+  expect(lastLine(result.stdout)).toMatchObject({ type: 'pruned', leftovers: { files: 1, bytes: 2048 } });
+  expect([existsSync(old!), existsSync(young!)]).toEqual([false, true]);
 });
 
 test('prune deletes what only forgotten backups needed, and the rest is intact', async () => {

@@ -259,6 +259,9 @@ function strays(under: () => StoreUnderTest): void {
     await addStray(`data/${name.slice(0, 2)}/${name}-tmp-123`);
     await addStray(`data/${name.slice(0, 2)}/.hidden`);
     await addStray(`data/readme.txt`);
+    // What a network file system makes of a file that is removed while it is open.
+    await addStray(`snapshots/.nfs00000000000a1b2c00000001`);
+    await addStray(`data/${name.slice(0, 2)}/.nfs00000000000a1b2c00000002`);
     await addStray(`data/00/${'f'.repeat(64)}`);
     await addStray(`snapshots/${name.toUpperCase().replace(/^./, 'A')}`);
     await addStray(`snapshots/folder/${name}`);

@@ -1,9 +1,11 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { chmod, mkdir, readdir, readFile, stat, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, rm, stat, utimes, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { describe, expect, test } from 'vitest';
+import { againWhenShaken } from '../../src/store/folder-errors.ts';
+import { linkOnce } from '../../src/store/folder-files.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
 import { listed, sha256Of, someFile } from '../contract/store-contract.ts';
 import { mountTmpfs } from '../setup/mount.ts';
@@ -56,6 +58,63 @@ test('what a killed writer left beside the files does not keep them from being w
   await store.put('data', name, bytes);
   expect(await store.get('data', name)).toEqual(bytes);
   expect(await listed(store, 'data')).toHaveLength(1);
+});
+
+test('what killed writers left is counted and removed by age, that of restic too, and nothing else', async () => {
+  const { root, store } = await newRepository();
+  const { name, bytes } = someFile(1000);
+  await store.put('data', name, bytes);
+  const pack = join('data', name.slice(0, 2), name);
+  const old = [
+    `${pack}-tmp-0011223344556677`,
+    `snapshots/${name}-tmp-123456789`,
+    'config-tmp-00ff',
+    `keys/${name}-tmp-aB1`,
+  ];
+  const others = [`${pack}.bak`, 'index/.nfs0000000000000001', 'locks/notes-tmp-1', `index/${name}-tmp-99`];
+  for (const path of [...old, ...others]) await writeFile(join(root, path), '0123456789');
+  const anHourAgo = Date.now() / 1000 - 3600;
+  for (const path of [...old, ...others.slice(0, 3), pack]) await utimes(join(root, path), anHourAgo, anHourAgo);
+  const before = (await filesBelow(root)).length;
+  expect(await store.sweepLeftovers?.({ olderThanMs: 60_000, remove: false })).toEqual({ files: 4, bytes: 40 });
+  expect(await filesBelow(root)).toHaveLength(before);
+  expect(await store.sweepLeftovers?.({ olderThanMs: 60_000, remove: true })).toEqual({ files: 4, bytes: 40 });
+  expect(await filesBelow(root)).toHaveLength(before - 4);
+  for (const path of [...others, pack, 'config']) expect(await stat(join(root, path))).toBeDefined();
+  expect(await store.sweepLeftovers?.({ olderThanMs: 60_000, remove: true })).toEqual({ files: 0, bytes: 0 });
+});
+
+describe('on a network file system', () => {
+  test('a link that was made although its answer was lost is known as one', async () => {
+    const folder = await tempDir();
+    const [temporary, path] = [join(folder, 'temporary'), join(folder, 'final')];
+    await writeFile(temporary, 'mine');
+    expect(await linkOnce(temporary, path)).toBe(true);
+    expect(await linkOnce(temporary, path)).toBe(true);
+    const other = join(folder, 'other');
+    await writeFile(other, 'mine');
+    expect(await linkOnce(other, path)).toBe(false);
+  });
+
+  test('a step that a restart of the server broke off is made again from its start, and not for ever', async () => {
+    const pausesMs: number[] = [];
+    const clock = { nowMs: () => 0, sleep: async (pauseMs: number) => void pausesMs.push(pauseMs) };
+    const failure = (code: string) => Object.assign(new Error(code), { code, syscall: 'open' });
+    let left = 3;
+    const step = async () => {
+      left -= 1;
+      if (left > 0) throw failure('ESTALE');
+      return 'done';
+    };
+    expect(await againWhenShaken(step, clock)).toBe('done');
+    expect(pausesMs).toHaveLength(2);
+    await expect(againWhenShaken(() => Promise.reject(failure('ESTALE')), clock)).rejects.toThrow('ESTALE');
+    const waitedMs = pausesMs.reduce((sum, pauseMs) => sum + pauseMs, 0);
+    expect(waitedMs).toBeLessThan(90_000);
+    pausesMs.splice(0);
+    await expect(againWhenShaken(() => Promise.reject(failure('ENOSPC')), clock)).rejects.toThrow('ENOSPC');
+    expect(pausesMs).toEqual([]);
+  });
 });
 
 test('nothing but the file is left after it was written', async () => {
@@ -116,6 +175,17 @@ testWith('mount', 'a full disk is told as such, leaves nothing half, and later w
     });
     expect((await filesBelow(disk.path)).sort()).toEqual(['config', small.name].sort());
     expect(await store.get('data', small.name)).toEqual(small.bytes);
+    const filler = join(disk.path, 'filler');
+    await writeFile(filler, Buffer.alloc(8_000_000)).catch(() => undefined);
+    for (const type of ['keys', 'snapshots', 'index', 'locks'] as const) {
+      const { name, bytes } = someFile(20_000);
+      await expect(store.put(type, name, bytes)).rejects.toMatchObject({ code: 'STORE_FULL' });
+      expect(await listed(store, type)).toEqual([]);
+    }
+    await expect(store.replaceConfig(Buffer.alloc(20_000))).rejects.toMatchObject({ code: 'STORE_FULL' });
+    expect((await store.get('config', 'config')).toString()).toBe('config');
+    expect((await filesBelow(disk.path)).sort()).toEqual(['config', 'filler', small.name].sort());
+    await rm(filler);
     const fitting = someFile(3_000_000);
     await store.put('data', fitting.name, fitting.bytes);
     expect((await listed(store, 'data')).map((file) => file.name)).toEqual([small.name, fitting.name].sort());

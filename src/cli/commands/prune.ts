@@ -3,6 +3,7 @@ import { formatSize, parseSize } from '../../base/units.ts';
 import { executePrune, type PruneResult, requirePrunable } from '../../repository/prune.ts';
 import { type PruneOptions, type PrunePlan, planPrune, type UnusedLimit } from '../../repository/prune-plan.ts';
 import { type PruneProgress, surveyPacks } from '../../repository/prune-survey.ts';
+import type { Leftovers } from '../../store/store.ts';
 import { defineCommand, flag, type OptionValues, parsed } from '../command.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatCount, type Output, shortId } from '../output.ts';
@@ -44,11 +45,16 @@ export const pruneCommand = defineCommand({
           const survey = await surveyPacks(repository, { onProgress, signal });
           const plan = planPrune(survey.facts, pruneOptions(given));
           progress.clear();
+          const { store } = repository;
+          // Nobody writes at one file for a day, so whoever did is dead.
+          const leftovers = await store.sweepLeftovers?.({ olderThanMs: 86_400_000, remove: !given.plan });
           if (!output.json) printPlan(plan, output, given.plan);
+          if (!output.json && leftovers && leftovers.files > 0) printLeftovers(leftovers, output);
           const result = given.plan
             ? undefined
             : await executePrune(repository, survey, plan, { onProgress, signal }).finally(progress.clear);
-          if (output.json) output.value(toJson(plan, survey.snapshots, result));
+          if (output.json)
+            output.value({ ...toJson(plan, survey.snapshots, result), ...(leftovers ? { leftovers } : {}) });
           if (result) report(result, output);
         } finally {
           progress.clear();
@@ -108,6 +114,10 @@ function printPlan({ decisions, totals }: PrunePlan, output: Output, inDetail: b
   );
 }
 
+function printLeftovers({ files, bytes }: Leftovers, output: Output): void {
+  output.line(`${'half written'.padEnd(14)} ${formatAmount(files, 'file')} of writers that died, ${formatSize(bytes)}`);
+}
+
 function report({ packsRemoved, storedBytes, errors }: PruneResult, output: Output): void {
   for (const { id, message } of errors) {
     output.problem(`cannot delete pack ${shortId(id)}: ${message}`, { type: 'prune-error', id, message });
@@ -117,7 +127,7 @@ function report({ packsRemoved, storedBytes, errors }: PruneResult, output: Outp
   if (errors.length > 0) throw new HoldfastError('PRUNE_INCOMPLETE', { count: errors.length });
 }
 
-function toJson({ decisions, totals }: PrunePlan, snapshots: number, result: PruneResult | undefined): unknown {
+function toJson({ decisions, totals }: PrunePlan, snapshots: number, result: PruneResult | undefined): object {
   const packs = decisions.filter(({ action }) => action !== 'keep');
   return { type: result ? 'pruned' : 'plan', snapshots, totals, packs, ...result };
 }
