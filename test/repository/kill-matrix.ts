@@ -15,6 +15,7 @@ import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
 import { compareTrees } from '../fixtures/compare-trees.ts';
 import { describeWith } from '../setup/needs.ts';
+import { isFull, seed } from '../setup/properties.ts';
 import { restic } from '../setup/restic.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 import { killingStore } from './killing-store.ts';
@@ -49,10 +50,8 @@ export interface KillCoverage {
   readonly all: number;
 }
 
-const isFull = process.env.HOLDFAST_TEST_FULL === '1';
 /** Points that were finished before an interruption, one a line. */
 const stateFile = process.env.HOLDFAST_TEST_STATE;
-const seed = process.env.HOLDFAST_TEST_SEED ?? '1';
 /** In a sample: one of so many points, and one at least. */
 const sampleShare = 8;
 

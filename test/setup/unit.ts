@@ -13,6 +13,8 @@ import { type S3Server, startS3Server } from './s3-server.ts';
 
 export default async function setup(project: TestProject): Promise<() => Promise<void>> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-run-'));
+  // One for all processes of a run, so that it can be asked for again.
+  process.env.HOLDFAST_TEST_SEED ??= String(Date.now() | 0);
   const notRunFile = join(folder, 'not-run');
   const killPointsFile = join(folder, 'kill-points');
   const missing: Partial<Record<Need, string>> = {};
@@ -63,7 +65,7 @@ async function killPointsSummary(path: string): Promise<string> {
   if (covered.length === 0) return '';
   const sum = (field: 'tested' | 'all'): number => covered.reduce((total, scene) => total + scene[field], 0);
   const each = covered.map(({ name, tested, all }) => `${name} ${tested} of ${all}`).sort();
-  const seed = process.env.HOLDFAST_TEST_SEED ?? '1';
+  const seed = process.env.HOLDFAST_TEST_SEED;
   return `kill points: ${sum('tested')} of ${sum('all')} (seed ${seed}: ${each.join(', ')})\n`;
 }
 
