@@ -3,7 +3,10 @@ import { HoldfastError } from '../base/errors.ts';
 import { type CommandContext, text } from './command.ts';
 import { type SourceOptions, sourceSettings } from './config.ts';
 
-export const sourcePasswordOption = text('--from-password-file <path>', 'file with the password of that repository');
+export const sourcePasswordOption = text(
+  '--from-password-file <path>',
+  'file with the password of that repository (or $HOLDFAST_FROM_PASSWORD_FILE, $HOLDFAST_FROM_PASSWORD)',
+);
 
 /** The context for what is done with the source. Throws USAGE, SOURCE_PASSWORD_MISSING where one of both is not given. */
 export function sourceContext(context: CommandContext, options: SourceOptions): CommandContext {
