@@ -15,13 +15,14 @@ const noAttributes: readonly ExtendedAttribute[] = [];
 /**
  * What the status says of an entry that is called `name` in its tree; extended attributes and link target are empty.
  * undefined for sockets, which nothing can restore. As restic does: atime is set to mtime, size belongs to files only, links not to
- * directories and FIFOs. The device number of the file system is kept only where hard links need it, since it changes with each mount.
+ * directories; nor to FIFOs, unless they have several. The device number of the file system is kept only where hard links need it,
+ * since it changes with each mount.
  */
 export function statusAttributes(name: Buffer, status: FileStatus): EntryAttributes | undefined {
   const { mode, uid, gid, mtimeNs } = status;
   const type = typeFromPosix(mode);
   if (type === undefined || type === 'socket') return undefined;
-  const links = type === 'dir' || type === 'fifo' ? 0 : status.links;
+  const links = type === 'dir' || (type === 'fifo' && status.links === 1) ? 0 : status.links;
   const isDevice = type === 'dev' || type === 'chardev';
   return {
     name,

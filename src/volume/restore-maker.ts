@@ -6,6 +6,7 @@ import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkS
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import { changeMode, joinBelow, type OpenFolders, withoutHandles } from './open-folders.ts';
+import { type MakerCounts, noCounts } from './restore-counts.ts';
 import { type DeleteContext, removeSurplus, type Surplus, surplusBelow, surplusOf } from './restore-delete.ts';
 import { type OverwriteMode, statIfThere, type Treatment, treatmentOf } from './restore-existing.ts';
 import type { FileStart } from './restore-job.ts';
@@ -33,25 +34,6 @@ export interface MakerContext {
   readonly show: (path: string) => string;
 }
 
-export interface MakerCounts {
-  /** Regular files, with those that only become a link and those that are left as they are. */
-  files: number;
-  folders: number;
-  /** Symbolic links, FIFOs, devices. */
-  others: number;
-  /** Sockets: nothing can restore them. */
-  skipped: number;
-  /** Regular files that are another name of one that was restored already. */
-  hardLinks: number;
-  /** Regular files that were found right as a whole, without a job. */
-  kept: number;
-  /** Regular files that stay as they are, by the mode of overwriting. */
-  filesLeft: number;
-  /** Links and special files that do. */
-  othersLeft: number;
-  deleted: number;
-}
-
 interface Made {
   readonly isNew: boolean;
 }
@@ -70,8 +52,7 @@ export class EntryMaker implements WalkVisitor {
 
   constructor(context: MakerContext) {
     this.#context = context;
-    const nothing = { files: 0, folders: 0, others: 0, skipped: 0, hardLinks: 0 };
-    this.counts = { ...nothing, kept: 0, filesLeft: 0, othersLeft: 0, deleted: 0 };
+    this.counts = noCounts();
   }
 
   folder(place: Place): boolean {
@@ -209,8 +190,10 @@ export class EntryMaker implements WalkVisitor {
     const { addFile } = this.#context;
     const { text: folder, bytes } = this.#textOf(place);
     this.counts.files += 1;
-    if (await this.#isKept(folder, node, found, path)) this.counts.kept += 1;
-    else if (found.treatment === 'make') await addFile(bytes, node, 'make');
+    if (await this.#isKept(folder, node, found, path)) {
+      this.counts.kept += 1;
+      this.counts.keptBytes += node.sizeBytes;
+    } else if (found.treatment === 'make') await addFile(bytes, node, 'make');
     else {
       this.#clear(folder, node, found);
       const canCorrect = found.treatment === 'compare' && found.names === 1n;

@@ -161,7 +161,7 @@ class RestoreRun {
   }
 
   summary(): Omit<RestoreSummary, 'durationMs'> {
-    const { folders, others, skipped, hardLinks, kept, filesLeft, othersLeft, deleted } = this.#maker.counts;
+    const { folders, others, skipped, hardLinks, kept, keptBytes, filesLeft, othersLeft, deleted } = this.#maker.counts;
     return {
       files: this.#filesWritten + hardLinks + kept,
       filesUnchanged: this.#filesUnchanged + kept,
@@ -170,8 +170,8 @@ class RestoreRun {
       skipped,
       leftAlone: filesLeft + othersLeft,
       deleted,
-      bytes: this.#bytes,
-      bytesUnchanged: this.#bytesUnchanged,
+      bytes: this.#bytes + keptBytes,
+      bytesUnchanged: this.#bytesUnchanged + keptBytes,
       bytesFetched: this.#bytesFetched,
       errors: [...this.#errors.values()],
       warnings: mergeWarnings([...this.#attributes.warnings, ...this.#warnings]),
