@@ -139,11 +139,12 @@ test('init --from makes a repository that is cut alike, and takes no second say 
   const args = ['init', '--repo', made, '--from', repository, '--from-password-file', passwordFile];
   expect((await there(...args, '--chunker', 'gear')).stderr).toContain('does not go with --chunker');
   expect(existsSync(made)).toBe(false);
-  const result = lastLine((await there(...args, '--json')).stdout);
-  expect(result).toMatchObject({ type: 'initialized', repository: made, chunker: 'gear', version: 2 });
+  expect((await there(...args, '--format', '3')).stderr).toContain('--format 3: expected 1 or 2');
+  const result = lastLine((await there(...args, '--format', '1', '--json')).stdout);
+  expect(result).toMatchObject({ type: 'initialized', repository: made, chunker: 'gear', version: 1 });
   const { config } = await openRepository(openFolderStore(made), otherPassword);
   const like = (await openRepository(openFolderStore(repository), password)).config;
-  expect({ ...config, id: '' }).toEqual({ ...like, id: '' });
+  expect({ ...config, id: '' }).toEqual({ ...like, id: '', version: 1 });
 });
 
 test('upgrade checks first, keeps the config as it was, and has nothing to do the second time', async () => {
