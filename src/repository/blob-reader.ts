@@ -42,6 +42,12 @@ export class BlobReader {
     return plain;
   }
 
+  /** Bytes of what load gives. Throws FILE_NOT_FOUND. */
+  plainLength(type: BlobType, id: string): number {
+    const { uncompressedLength, length } = this.#find(type, id);
+    return uncompressedLength > 0 ? uncompressedLength : length - sealBytes;
+  }
+
   async loadTree(id: string): Promise<TreeNode[]> {
     return decodeTree(await this.load('tree', id));
   }

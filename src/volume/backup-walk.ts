@@ -34,6 +34,8 @@ import {
 
 /** Entries of one job: enough to pay for the messages, few enough to share the work evenly. */
 const entriesPerJob = 128;
+/** Holds a folder with a million entries, and the list of blobs of a sparse file of many TiB that is cut by gear. */
+const largestParentBytes = 400 << 20;
 const jobsAheadPerWorker = 6;
 /** Folders whose jobs are being handed out at the same time. */
 const openFolders = 8;
@@ -154,10 +156,11 @@ export class FolderWalk {
     }
   }
 
-  /** A parent tree that is lost costs time, not the backup: its files are read again. */
+  /** A parent tree that is lost, or too large to be held, costs time, not the backup: its files are read again. */
   async #loadParent(id: string | undefined): Promise<Buffer | undefined> {
     if (id === undefined) return undefined;
     try {
+      if (this.#options.reader.plainLength('tree', id) > largestParentBytes) return undefined;
       return await this.#options.reader.load('tree', id);
     } catch (error) {
       if (isHoldfastError(error, 'FILE_NOT_FOUND') || isHoldfastError(error, 'FILE_DAMAGED')) return undefined;
