@@ -31,6 +31,7 @@ export interface PolicyRun {
   /** Instead of what the policy and its claims say. */
   readonly method?: MethodWish | undefined;
   readonly snapshotClass?: string | undefined;
+  readonly claimsAtOnce?: number | undefined;
   readonly run: string;
   /** Names this process in the repository's lock. */
   readonly hostname: string;
@@ -60,7 +61,7 @@ export async function runPolicy(cluster: Cluster, repository: Repository, o: Pol
   const { plan, facts } = await planPolicy(cluster, policy, await gatherLastBackups(repository, clusterUid), o);
   refuseEmpty(policy, plan);
   const outcomes = await runClaims(cluster, plan, {
-    limits: limitsOf(policy),
+    limits: { ...limitsOf(policy), ...(o.claimsAtOnce === undefined ? {} : { claims: o.claimsAtOnce }) },
     common: commonOf(o, backupFinder(repository), facts),
     onOutcome: o.onOutcome,
   });

@@ -28,7 +28,7 @@ export const policyOptions = {
 export const claimBackupOptions = {
   method: parsed('--method <method>', 'auto, SnapshotMove or FileCopy (default: by the policy, or auto)', parseMethod),
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
-  parallel: parsed('--parallel <n>', 'how many of the named claims at a time (default: 3)', parseCount),
+  parallel: parsed('--parallel <n>', 'how many claims at a time (default: by the policy, or 3)', parseCount),
   clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
   layout: parsed(

@@ -56,7 +56,7 @@ export async function backUpByPolicy(
         settings,
         clusterUid: await clusterUidOf(cluster, options.clusterUid),
         clusterName: options.clusterName,
-        ...{ method: options.method, snapshotClass: options.snapshotClass },
+        ...{ method: options.method, snapshotClass: options.snapshotClass, claimsAtOnce: options.parallel },
         run: newRunId(Date.now(), randomPart),
         hostname: hostname(),
         podUid: context.settings.env.HOLDFAST_POD_UID,

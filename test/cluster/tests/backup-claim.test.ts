@@ -87,9 +87,12 @@ test('a backup carries the identity of claim, cluster, policy and run, and a rec
 });
 
 test('a claim of a class that binds at once is backed up wherever its copy comes to lie', async () => {
-  for (const name of ['now-1', 'now-2', 'now-3']) {
+  const backUp = async (name: string) => {
     await makeClaim(scene, name, { script: 'echo 1 > /data/file; sync', storageClass: 'zonal-now', zone: '' });
-    expect(await backupClaim(scene.cluster, runFor(scene, name))).toMatchObject({ state: 'complete' });
+    return backupClaim(scene.cluster, runFor(scene, name));
+  };
+  for (const result of await Promise.all(['now-1', 'now-2', 'now-3'].map(backUp))) {
+    expect(result).toMatchObject({ state: 'complete' });
   }
   expect(await leftovers(scene)).toEqual([]);
 });

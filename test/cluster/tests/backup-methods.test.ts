@@ -87,6 +87,8 @@ function holdfast(...args: string[]): Promise<Ended> {
     RESTIC_REPOSITORY: scene.url,
     KUBECONFIG: scene.state.kubeconfig,
     HOLDFAST_MOVER_IMAGE: scene.state.holdfastImage,
+    // A machine's bundle of authorities is too large to be sent along, and this server needs none.
+    AWS_CA_BUNDLE: undefined,
   };
   const child = spawn(process.execPath, [command, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
   const said = { stdout: '', stderr: '' };
