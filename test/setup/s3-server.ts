@@ -100,9 +100,14 @@ export async function end(child: ChildProcess): Promise<void> {
   await exited;
 }
 
-/** A user who may do everything, beside the one that the server was started with; the program is that of startS3Server. */
-export async function addUser(access: S3Access, accessKeyId: string, secretAccessKey: string): Promise<void> {
-  await admin(access, ['create-user', '--access', accessKeyId, '--secret', secretAccessKey, '--role', 'admin']);
+/** A user beside the one that the server was started with: an admin may do everything, a user what policies allow. */
+export async function addUser(
+  access: S3Access,
+  accessKeyId: string,
+  secretAccessKey: string,
+  role: 'admin' | 'user' = 'admin',
+): Promise<void> {
+  await admin(access, ['create-user', '--access', accessKeyId, '--secret', secretAccessKey, '--role', role]);
 }
 
 export async function removeUser(access: S3Access, accessKeyId: string): Promise<void> {
