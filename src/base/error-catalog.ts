@@ -48,6 +48,10 @@ export const catalog = {
     message: 'The repository at {url} cannot be used: {reason}.',
     hint: 'Open it with the tool that made it; Holdfast works on restic repositories of versions 1 and 2.',
   },
+  REPOSITORY_APPEND_ONLY: {
+    message: 'The repository at {url} is marked append-only, so {consequence}.',
+    hint: 'Whoever may lift the mark does so with `rustic config --set-append-only false`.',
+  },
   REPOSITORY_DAMAGED: {
     message: 'The repository is damaged: {reason}.',
     hint: 'Run `holdfast check --read-data` to see how far, and keep the repository as it is until then.',

@@ -3,6 +3,7 @@ import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { applyRetention, isEmptyPolicy, type RetentionItem, type RetentionPolicy } from '../policy/retention.ts';
 import { applyFloor, type RetentionFloor } from '../policy/retention-floor.ts';
+import { refuseAppendOnly } from './append-only.ts';
 import { encodeSnapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime, parseTimeOffset } from './format/time.ts';
 import type { Repository } from './repository.ts';
@@ -72,7 +73,7 @@ export function planRemoval(snapshots: readonly StoredSnapshot[]): ForgetPlan {
   return { groups: [{ host: '', paths: [], tags: [], keep: [], remove: snapshots }] };
 }
 
-/** Removes what the plan lets go. What could not be removed is in the result; the rest is done. */
+/** Removes what the plan lets go. What could not be removed is in the result; the rest is done. Throws REPOSITORY_APPEND_ONLY. */
 export async function executeForget(
   repository: Repository,
   plan: ForgetPlan,
@@ -81,10 +82,7 @@ export async function executeForget(
   const removed: string[] = [];
   const errors: { id: string; message: string }[] = [];
   const doomed = plan.groups.flatMap(({ remove }) => remove.map(({ id }) => id));
-  if (doomed.length > 0 && repository.config.append_only) {
-    const reason = 'it is marked append-only, so nothing may be removed';
-    throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url: repository.url, reason });
-  }
+  if (doomed.length > 0) refuseAppendOnly(repository, 'nothing may be removed');
   await mapLimited(doomed, removalsAtOnce, async (id) => {
     options.signal?.throwIfAborted();
     try {

@@ -4,7 +4,8 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { mapLimited } from '../base/concurrency.ts';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { messageOf } from '../base/errors.ts';
+import { refuseAppendOnly } from './append-only.ts';
 import type { BlobType } from './blob-index.ts';
 import { isAboutOneFile } from './check-findings.ts';
 import type { IndexedPack } from './format/index-file.ts';
@@ -37,11 +38,9 @@ export interface PruneResult {
 const removalsAtOnce = 8;
 const defaultPackSizeBytes = 16 << 20;
 
-/** Throws REPOSITORY_UNSUPPORTED where nothing may be removed. */
-export function requirePrunable({ config, url }: Repository): void {
-  if (!config.append_only) return;
-  const reason = 'it is marked append-only, so nothing may be removed';
-  throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url, reason });
+/** Throws REPOSITORY_APPEND_ONLY. */
+export function requirePrunable(repository: Repository): void {
+  refuseAppendOnly(repository, 'nothing may be removed');
 }
 
 /** Carries out a plan, made from this survey under the exclusive lock that the caller still holds. */

@@ -5,7 +5,8 @@
 import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { mapLimited } from '../base/concurrency.ts';
-import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
+import { isHoldfastError, messageOf } from '../base/errors.ts';
+import { refuseAppendOnly } from './append-only.ts';
 import { isAboutOneFile } from './check-findings.ts';
 import { decodeIndexFile, type IndexedPack } from './format/index-file.ts';
 import { packFileBytes } from './format/pack.ts';
@@ -93,10 +94,7 @@ export async function executeIndexRepair(
   options: RepairOptions = {},
 ): Promise<RepairResult> {
   const { signal, onProgress } = options;
-  if (repository.config.append_only) {
-    const reason = 'it is marked append-only, so no index file may be replaced';
-    throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url: repository.url, reason });
-  }
+  refuseAppendOnly(repository, 'no index file may be replaced');
   const clock = options.clock ?? systemClock;
   const writer = new IndexWriter(repository, clock);
   const unreadable: { id: string; message: string }[] = [];

@@ -2,15 +2,13 @@
  * Snapshots in place of others. A snapshot that is there already is not written again, so that a command which was
  * killed between the new and the removal of the old one makes no second copy when it is run again.
  */
-import { HoldfastError } from '../base/errors.ts';
+import { refuseAppendOnly } from './append-only.ts';
 import { encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { type Repository, saveFile } from './repository.ts';
 
-/** Throws REPOSITORY_UNSUPPORTED where no snapshot may be removed. */
-export function requireReplaceable({ config, url }: Repository): void {
-  if (!config.append_only) return;
-  const reason = 'it is marked append-only, so no backup may be replaced';
-  throw new HoldfastError('REPOSITORY_UNSUPPORTED', { url, reason });
+/** Throws REPOSITORY_APPEND_ONLY where no snapshot may be removed. */
+export function requireReplaceable(repository: Repository): void {
+  refuseAppendOnly(repository, 'no backup may be replaced');
 }
 
 export class SnapshotSaver {

@@ -251,7 +251,7 @@ describeWith('restic', 'a prune is careful', () => {
     await made.repository.store.put('config', 'config', seal(made.repository.key, config));
     const marked = await openRepository(openFolderStore(made.folder), password);
     expect(() => requirePrunable(marked)).toThrow(/append-only/);
-    await expect(prune(marked)).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
+    await expect(prune(marked)).rejects.toMatchObject({ code: 'REPOSITORY_APPEND_ONLY' });
   });
 
   test("leaves rustic's marked packs and their marks alone", async () => {

@@ -141,6 +141,6 @@ describeWith('restic', 'repairing an index', () => {
     const config = encodeConfig({ ...made.repository.config, append_only: true });
     await made.repository.store.put('config', 'config', seal(made.repository.key, config));
     const marked = await openRepository(openFolderStore(made.folder), password);
-    await expect(repair(marked)).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
+    await expect(repair(marked)).rejects.toMatchObject({ code: 'REPOSITORY_APPEND_ONLY' });
   });
 });

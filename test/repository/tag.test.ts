@@ -70,6 +70,6 @@ test('a repository that is marked append-only keeps its snapshots as they are', 
   const made = await repositoryWith(snapshot);
   const repository = { ...made, config: { ...made.config, append_only: true } };
   const before = await listSnapshots(made);
-  await expect(retag(repository, before, { add: ['c'] })).rejects.toMatchObject({ code: 'REPOSITORY_UNSUPPORTED' });
+  await expect(retag(repository, before, { add: ['c'] })).rejects.toMatchObject({ code: 'REPOSITORY_APPEND_ONLY' });
   expect(await listSnapshots(made)).toEqual(before);
 });
