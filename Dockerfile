@@ -4,8 +4,8 @@
 ARG BASE_IMAGE=docker.io/library/debian:bookworm-slim
 FROM ${BASE_IMAGE}
 
-# Node needs libatomic1 and libstdc++6; libzstd1 is called in-process; ca-certificates are for object stores behind TLS.
-ARG PACKAGES="ca-certificates libatomic1 libstdc++6 libzstd1"
+# Node needs libatomic1 and libstdc++6; ca-certificates are for object stores behind TLS.
+ARG PACKAGES="ca-certificates libatomic1 libstdc++6"
 RUN dpkg-query --show ${PACKAGES} > /dev/null 2>&1 || \
   { apt-get update && apt-get install -y --no-install-recommends ${PACKAGES} && rm -rf /var/lib/apt/lists/*; }
 

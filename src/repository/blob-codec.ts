@@ -169,13 +169,16 @@ const sampleCount = 16;
 const sampleBytes = 1024;
 const counts = new Uint32Array(512);
 
+/** Blobs below are never judged: compressing them costs little more. */
+const judgedFromBytes = 64 << 10;
+
 /**
  * True when zstd will not pay: 16 samples of 1 KiB hold all byte values, and all differences of neighbours, about
- * equally often (above 7.85 bits a byte). Blobs below 16 KiB are never judged, since compressing them costs no more.
+ * equally often (above 7.85 bits a byte).
  */
 export function looksIncompressible(data: Uint8Array): boolean {
+  if (data.length < judgedFromBytes) return false;
   const total = sampleCount * sampleBytes;
-  if (data.length < total) return false;
   counts.fill(0);
   const stride = Math.floor((data.length - sampleBytes) / (sampleCount - 1));
   for (let sample = 0; sample < sampleCount; sample++) {

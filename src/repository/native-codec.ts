@@ -1,8 +1,9 @@
 /**
- * The codec's primitives through koffi: zstd from the system's libzstd, the ciphers from the OpenSSL inside the node
- * binary. Contexts are made once and kept, so that a call on a small blob costs a few µs.
+ * The codec's primitives through koffi: zstd and OpenSSL as they are inside the node binary. Contexts are made once and
+ * kept, so that a call on a small blob costs a few µs.
  *
- * libcrypto.so must never be loaded beside it: its inner calls would bind to node's symbols, and crash.
+ * The system's libzstd.so and libcrypto.so must never be loaded beside it: their inner calls would bind to node's
+ * symbols, which are of another version.
  */
 import { createRequire } from 'node:module';
 import type { CodecPrimitives } from './codec-primitives.ts';
@@ -96,35 +97,34 @@ function succeeded(result: number): void {
 
 function loadLibrary(): Library {
   const koffi = createRequire(import.meta.url)('koffi') as typeof import('koffi');
-  const zstd = koffi.load('libzstd.so.1');
-  const openssl = koffi.load(null);
+  const node = koffi.load(null);
   const fetched = (fetch: string, name: string): Address =>
-    present(name, openssl.func(`void *${fetch}(void *library, str name, str properties)`)(null, name, null));
-  const macContextNew = openssl.func('void *EVP_MAC_CTX_new(void *mac)');
+    present(name, node.func(`void *${fetch}(void *library, str name, str properties)`)(null, name, null));
+  const macContextNew = node.func('void *EVP_MAC_CTX_new(void *mac)');
   return {
-    ZSTD_compressCCtx: zstd.func(
+    ZSTD_compressCCtx: node.func(
       'int64_t ZSTD_compressCCtx(void *context, void *to, size_t room, void *from, size_t length, int level)',
     ),
-    ZSTD_decompressDCtx: zstd.func(
+    ZSTD_decompressDCtx: node.func(
       'int64_t ZSTD_decompressDCtx(void *context, void *to, size_t room, void *from, size_t length)',
     ),
-    EVP_Digest: openssl.func(
+    EVP_Digest: node.func(
       'int EVP_Digest(void *data, size_t length, void *digest, void *digestLength, void *type, void *engine)',
     ),
-    EVP_EncryptInit_ex2: openssl.func(
+    EVP_EncryptInit_ex2: node.func(
       'int EVP_EncryptInit_ex2(void *context, void *cipher, void *key, void *iv, void *parameters)',
     ),
-    EVP_EncryptUpdate: openssl.func(
+    EVP_EncryptUpdate: node.func(
       'int EVP_EncryptUpdate(void *context, void *to, void *written, void *from, int length)',
     ),
-    EVP_CIPHER_CTX_set_padding: openssl.func('int EVP_CIPHER_CTX_set_padding(void *context, int padding)'),
-    EVP_CIPHER_CTX_new: openssl.func('void *EVP_CIPHER_CTX_new()'),
-    EVP_CIPHER_CTX_free: openssl.func('void EVP_CIPHER_CTX_free(void *context)'),
-    EVP_MAC_init: openssl.func('int EVP_MAC_init(void *context, void *key, size_t length, void *parameters)'),
-    EVP_MAC_update: openssl.func('int EVP_MAC_update(void *context, void *data, size_t length)'),
-    EVP_MAC_final: openssl.func('int EVP_MAC_final(void *context, void *to, void *written, size_t room)'),
-    compressor: present('ZSTD_CCtx', zstd.func('void *ZSTD_createCCtx()')()),
-    decompressor: present('ZSTD_DCtx', zstd.func('void *ZSTD_createDCtx()')()),
+    EVP_CIPHER_CTX_set_padding: node.func('int EVP_CIPHER_CTX_set_padding(void *context, int padding)'),
+    EVP_CIPHER_CTX_new: node.func('void *EVP_CIPHER_CTX_new()'),
+    EVP_CIPHER_CTX_free: node.func('void EVP_CIPHER_CTX_free(void *context)'),
+    EVP_MAC_init: node.func('int EVP_MAC_init(void *context, void *key, size_t length, void *parameters)'),
+    EVP_MAC_update: node.func('int EVP_MAC_update(void *context, void *data, size_t length)'),
+    EVP_MAC_final: node.func('int EVP_MAC_final(void *context, void *to, void *written, size_t room)'),
+    compressor: present('ZSTD_CCtx', node.func('void *ZSTD_createCCtx()')()),
+    decompressor: present('ZSTD_DCtx', node.func('void *ZSTD_createDCtx()')()),
     sha256: fetched('EVP_MD_fetch', 'SHA256'),
     aes256Ctr: fetched('EVP_CIPHER_fetch', 'AES-256-CTR'),
     aes128Ecb: fetched('EVP_CIPHER_fetch', 'AES-128-ECB'),

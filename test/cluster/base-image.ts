@@ -9,7 +9,7 @@ import { writeOciArchive } from './oci-archive.ts';
 
 const suite = 'bookworm';
 /** What the Dockerfile would otherwise install over the network. */
-const packages = ['ca-certificates', 'libatomic1', 'libstdc++6', 'libzstd1'];
+const packages = ['ca-certificates', 'libatomic1', 'libstdc++6'];
 /** Nothing reads these in a container. */
 const ballast = ['var/cache/apt', 'var/lib/apt/lists', 'var/log', ...['doc', 'man', 'locale', 'info'].map(shared)];
 
