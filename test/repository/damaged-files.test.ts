@@ -2,6 +2,7 @@
  * Files that decayed, or that somebody made to harm: reading them ends with a code of the catalogue, soon, and takes no
  * more memory than the file is worth.
  */
+import { hash } from 'node:crypto';
 import { mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { zstdCompressSync } from 'node:zlib';
@@ -192,6 +193,17 @@ function outcomeOf(sample: Sample, bytes: Buffer): string {
     throw error;
   }
 }
+
+test.each([
+  ['snapshots', 65],
+  ['locks', 2],
+] as const)('a file of %s that would unfold to %d MiB is damaged, and is not unfolded', async (type, mebibytes) => {
+  const bomb = zstdCompressSync(Buffer.alloc(mebibytes << 20, ' '));
+  const bytes = seal(repository.key, Buffer.concat([Buffer.of(2), bomb]));
+  const name = hash('sha256', bytes);
+  await repository.store.put(type, name, bytes, name);
+  await expect(loadFile(repository, type, name)).rejects.toBeInstanceOf(HoldfastError);
+});
 
 test.each([
   ...[

@@ -6,7 +6,7 @@ import type { Log, LogFields } from '../../src/base/log.ts';
 import { type BackupJob, type MoverAnswer, parseMoverAnswer, type RestoreJob } from '../../src/base/mover-protocol.ts';
 import { acquireLock, listLocks } from '../../src/repository/locks.ts';
 import { initRepository, type Repository } from '../../src/repository/repository.ts';
-import { listBackups } from '../../src/repository/snapshots.ts';
+import { isLedger, listBackups, listSnapshots } from '../../src/repository/snapshots.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { type Environment, runMover } from '../../src/volume/mover.ts';
 import { tempDir } from '../setup/temp-dir.ts';
@@ -104,6 +104,28 @@ test('what a backup stored comes back by a restore, the recipe with what the fil
   expect(recipe.sizes.requestedBytes).toBe(5);
   expect(recipe.sizes.usedBytes).toBeGreaterThan(0);
   expect(recipe.sizes.filesystemBytes).toBeGreaterThan(recipe.sizes.usedBytes);
+});
+
+test("a claim of K8up's goes on in its shape, with the recipe in a record beside it", async () => {
+  const tags = ['namespace=shop', 'claim=data', 'cluster-uid=cluster-uid'];
+  await move(backupJob({ tags, layout: 'k8up' }));
+  const { answer } = await move(backupJob({ tags, timeMs: Date.parse('2026-11-22T11:00:00Z') }));
+  expect(answer).toMatchObject({ exitCode: 0, kind: 'backup' });
+  const backups = await listBackups(repository);
+  const shape = { hostname: 'shop', paths: ['/data/data'], tags: [...tags, 'layout=k8up', 'state=complete'] };
+  expect(backups).toMatchObject([shape, { ...shape, id: answer?.backupId, parent: backups[0]?.id }]);
+  const records = (await listSnapshots(repository)).filter(isLedger);
+  expect(records.map(({ paths, tags: said }) => [paths, said])).toEqual(
+    backups.map(({ id }) => [['/.holdfast/recipe/shop/data'], [`of=${id}`]]),
+  );
+  const target = join(folder, 'target');
+  await mkdir(target);
+  await move({ ...restoreJob(answer?.backupId ?? '', target), subfolder: '/data/data' });
+  expect(await readFile(join(target, 'deep/file'), 'utf8')).toBe('content');
+  const recipe = join(folder, 'recipe');
+  await mkdir(recipe);
+  await move({ ...restoreJob(records[1]?.id ?? '', recipe), subfolder: '' });
+  expect(JSON.parse(await readFile(join(recipe, 'manifest.json'), 'utf8')).sizes.requestedBytes).toBe(5);
 });
 
 test('a failure is answered with its code, its hint and its exit code', async () => {

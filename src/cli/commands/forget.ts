@@ -19,6 +19,12 @@ import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatTime, type Output, shortId } from '../output.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
 
+const grouping = parsed(
+  '--group-by <keys>',
+  "apply the rules to each host,paths,tags; '' makes one group of all (default: host,paths)",
+  parseGrouping,
+);
+
 const options = {
   keepLast: parsed('--keep-last <n>', 'keep the newest n', parseCount),
   keepHourly: parsed('--keep-hourly <n>', 'keep the newest of each of the last n hours that have a backup', parseCount),
@@ -33,7 +39,7 @@ const options = {
   keepWithinMonthly: parsed('--keep-within-monthly <span>', 'of that span, keep one a month', spanOption),
   keepWithinYearly: parsed('--keep-within-yearly <span>', 'of that span, keep one a year', spanOption),
   keepTag: texts('--keep-tag <tag[,tag…]>', 'keep those that have all of these tags'),
-  groupBy: parsed('--group-by <keys>', 'apply the rules to each host,paths,tags (default: host,paths)', parseGrouping),
+  groupBy: { ...grouping, read: (given: unknown) => (given === '' ? [] : grouping.read(given)) },
   ...policyOptions,
   clusterUid: text('--cluster-uid <uid>', "with --policy: whose backups (default: this cluster's)"),
   plan: flag('--plan', 'show what would be kept and removed, and why, and remove nothing'),
