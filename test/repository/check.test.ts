@@ -4,11 +4,9 @@ import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { type CheckOptions, type CheckReport, checkRepository } from '../../src/repository/check.ts';
 import { parseSubset, selectPacks } from '../../src/repository/check-subset.ts';
-import { seal } from '../../src/repository/crypto.ts';
 import { decodeIndexFile, encodeIndex, type IndexedPack } from '../../src/repository/format/index-file.ts';
-import { encodePackHeader } from '../../src/repository/format/pack.ts';
 import { encodeNode, type TreeNode } from '../../src/repository/format/tree.ts';
-import { initRepository, loadFile, type Repository, saveFile } from '../../src/repository/repository.ts';
+import { initRepository, loadFile, saveFile } from '../../src/repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { createPackVerifier } from '../../src/repository/verify-pack.ts';
 import { openStore } from '../../src/store/open-store.ts';
@@ -16,6 +14,7 @@ import { describeWith } from '../setup/needs.ts';
 import { restic, resticResult } from '../setup/restic.ts';
 import { addObject, newS3Place } from '../setup/s3-place.ts';
 import { filesIn, flip, indexedPacks, packPath, packWith } from './damage.ts';
+import { plainNode, storePack } from './hand-made.ts';
 import {
   cheapKdf,
   makeRepository,
@@ -241,56 +240,11 @@ describeWith('s3', 'a check on object storage', () => {
     await storePack(repository, 'data', [Buffer.alloc(50_000, 1)]);
     const wrong = { ...place.env, AWS_SECRET_ACCESS_KEY: 'wrong' };
     await expect(checkRepository(repository, { readData: true, workers: 1, env: wrong })).rejects.toMatchObject({
-      code: 'STORE_DENIED',
+      code: 'CREDENTIALS_REJECTED',
     });
     await repository.store.close();
   });
 });
-
-const plainNode: TreeNode = {
-  name: Buffer.from('x'),
-  type: 'file',
-  mode: 420,
-  mtimeNs: 0n,
-  atimeNs: 0n,
-  ctimeNs: 0n,
-  uid: 0,
-  gid: 0,
-  user: '',
-  group: '',
-  inode: 0n,
-  deviceId: 0n,
-  sizeBytes: 0,
-  links: 1,
-  extendedAttributes: [],
-  device: 0,
-  content: [],
-};
-
-/** Stores blobs as one pack with its index; their ids. */
-async function storePack(
-  repository: Repository,
-  type: 'data' | 'tree',
-  contents: readonly Buffer[],
-): Promise<string[]> {
-  const sealed = contents.map((content) => seal(repository.key, content));
-  const ids = contents.map((content) => createHash('sha256').update(content).digest('hex'));
-  const entries = sealed.map(({ length }, i) => ({ type, id: ids[i]!, length, uncompressedLength: 0 }));
-  const header = seal(repository.key, encodePackHeader(entries));
-  const length = Buffer.alloc(4);
-  length.writeUInt32LE(header.length);
-  const pack = Buffer.concat([...sealed, header, length]);
-  const id = createHash('sha256').update(pack).digest('hex');
-  await repository.store.put('data', id, pack);
-  let offset = 0;
-  const blobs = entries.map((entry) => {
-    const blob = { ...entry, offset };
-    offset += entry.length;
-    return blob;
-  });
-  await saveFile(repository, 'index', encodeIndex([{ id, blobs }]));
-  return ids;
-}
 
 test.each<[string, Partial<TreeNode>, string]>([
   ['an unknown type', { type: 'irregular' as TreeNode['type'] }, 'has the unknown type "irregular"'],
