@@ -109,7 +109,7 @@ function printPlan({ wholeCount, repairs }: SnapshotRepairPlan, output: Output):
 
 function describe({ path, kind, lostBytes = 0 }: LostEntry): string {
   const shown = shownPath(path);
-  if (kind === 'parts') return `${shown}: ${formatSize(lostBytes)} of it are lost`;
+  if (kind === 'parts') return `${shown} lacks ${formatSize(lostBytes)}`;
   if (kind === 'folder') return `${shown}/: the list of what is in it is lost`;
   return `${shown}: the entry cannot be understood, and is left out`;
 }
