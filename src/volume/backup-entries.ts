@@ -18,6 +18,7 @@ import {
 import type { ChunkWriter, WrittenContent } from './chunk-writer.ts';
 import { FileStatus } from './file-status.ts';
 import { codeOf } from './libc.ts';
+import { withShortPath } from './long-path.ts';
 import { openFolder, openForReading } from './open-entry.ts';
 import { type Known, ParentEntries, type SameNode } from './parent-entries.ts';
 import { everyContentId } from './parent-tree.ts';
@@ -66,7 +67,7 @@ export class EntriesBatch {
   run(): EntriesResult {
     const names = this.#job.names.split('/');
     try {
-      this.#folder = openFolder(Buffer.from(this.#job.folder, 'latin1'));
+      this.#folder = withShortPath(Buffer.from(this.#job.folder, 'latin1'), openFolder);
       for (const name of names) this.#attempt(name);
     } catch (error) {
       if (isHoldfastError(error) || this.#folder >= 0) throw error;
@@ -112,7 +113,7 @@ export class EntriesBatch {
     }
     const plain = statusAttributes(Buffer.from(name, 'latin1'), status);
     if (!plain) return;
-    const attributes = readFurther(this.#path(name), plain);
+    const attributes = withShortPath(this.#path(name), (path) => readFurther(path, plain));
     const head = encodeNodeHead(attributes);
     if (attributes.type === 'dir') this.#directory(name, head);
     else this.#write(`${head}null},`);
@@ -148,7 +149,7 @@ export class EntriesBatch {
 
   #file(name: string): void {
     const { sizeBytes } = status;
-    const extendedAttributes = readExtendedAttributes(this.#path(name));
+    const extendedAttributes = withShortPath(this.#path(name), readExtendedAttributes);
     const isPlain = status.links === 1 && extendedAttributes.length === 0;
     const attributes = () => ({ ...statusAttributes(Buffer.from(name, 'latin1'), status)!, extendedAttributes });
     const headFor = (size: number) =>

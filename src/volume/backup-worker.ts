@@ -22,6 +22,7 @@ import type {
 import { ChunkWriter } from './chunk-writer.ts';
 import { FileStatus } from './file-status.ts';
 import { codeOf, workingDirectory } from './libc.ts';
+import { withShortPath } from './long-path.ts';
 import { openForReading, terminated } from './open-entry.ts';
 
 /**
@@ -101,7 +102,8 @@ class BackupWork {
   }
 
   #readSegment(job: SegmentJob): SegmentResult {
-    const file = openForReading(workingDirectory, terminated(Buffer.from(job.path, 'latin1')));
+    const path = Buffer.from(job.path, 'latin1');
+    const file = withShortPath(path, (short) => openForReading(workingDirectory, terminated(short)));
     try {
       const before = new FileStatus().readOpen(file);
       const isOther = before.inode !== job.inode;

@@ -3,10 +3,11 @@
  * carry a mark, files above a size, other file systems. A folder that is left out is not entered, so nothing in it
  * comes back by a later `!`.
  */
-import { closeSync, constants, lstatSync, openSync, readSync } from 'node:fs';
+import { type BigIntStats, closeSync, constants, lstatSync, openSync, readSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { matchPatterns, type PathPattern, parsePattern, pathNames } from '../repository/path-pattern.ts';
 import type { Listing } from './folder-listing.ts';
+import { withShortPath } from './long-path.ts';
 
 export interface ExcludeMark {
   /** A folder with a file of this name keeps only that file. */
@@ -105,7 +106,7 @@ export class Exclusion {
   #isWrongFile(path: string): boolean {
     const { largerThanBytes } = this.#rules;
     if (largerThanBytes === undefined && this.#device === undefined) return false;
-    const stat = lstatSync(Buffer.from(path, 'latin1'), { bigint: true, throwIfNoEntry: false });
+    const stat = statOf(path);
     if (!stat) return false;
     if (this.#device !== undefined && stat.dev !== this.#device) return true;
     return largerThanBytes !== undefined && stat.isFile() && stat.size > BigInt(largerThanBytes);
@@ -124,7 +125,8 @@ function hasMark(folder: string, { names, folders }: Listing, { fileName, header
   if (folders.has(name)) return false;
   try {
     // Without waiting for the other end of a FIFO.
-    const fd = openSync(Buffer.from(`${folder}/${name}`, 'latin1'), constants.O_RDONLY | constants.O_NONBLOCK);
+    const path = Buffer.from(`${folder}/${name}`, 'latin1');
+    const fd = withShortPath(path, (short) => openSync(short, constants.O_RDONLY | constants.O_NONBLOCK));
     try {
       const wanted = Buffer.from(header);
       const found = Buffer.alloc(wanted.length);
@@ -139,7 +141,12 @@ function hasMark(folder: string, { names, folders }: Listing, { fileName, header
 }
 
 function deviceOf(folder: string): bigint | undefined {
-  return lstatSync(Buffer.from(`${folder}/.`, 'latin1'), { bigint: true, throwIfNoEntry: false })?.dev;
+  return statOf(`${folder}/.`)?.dev;
+}
+
+function statOf(path: string): BigIntStats | undefined {
+  const options = { bigint: true, throwIfNoEntry: false } as const;
+  return withShortPath(Buffer.from(path, 'latin1'), (short) => lstatSync(short, options));
 }
 
 function latin1(text: string): string {
