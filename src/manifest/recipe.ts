@@ -50,7 +50,7 @@ export type Consumer = z.infer<typeof consumerSchema>;
 
 const conditionSchema = z.looseObject({ type: z.string(), status: z.string(), message: z.string().nullable() });
 
-const recipeSchema = z.looseObject({
+export const recipeSchema = z.looseObject({
   apiVersion: z.literal('holdfast.dev/v1alpha1'),
   kind: z.literal('ClaimRecipe'),
   schema: z.string().regex(/^\d+\.\d+$/),

@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backupClaim } from '../../../src/backup/backup-claim.ts';
+import type { ClaimBackupRun } from '../../../src/backup/run.ts';
 import { ALIVE, RUN } from '../../../src/cluster/labels.ts';
 import { JOB } from '../../../src/cluster/resources.ts';
 import { type BackupScene, leftovers, makeClaim, openBackupScene, runFor } from './backup-scene.ts';
@@ -23,8 +24,8 @@ afterAll(async () => {
 });
 
 /** Backs up in a process of its own that dies at the event; the id of that run. */
-async function killedAt(claim: string, words: string, snapshotClass: string): Promise<string> {
-  const { finder, ...run } = runFor(scene, claim, { snapshotClass });
+async function killedAt(claim: string, words: string, more: Partial<ClaimBackupRun>): Promise<string> {
+  const { finder, ...run } = runFor(scene, claim, more);
   const file = join(folder, `${run.run}.json`);
   await writeFile(file, JSON.stringify(run));
   const script = join(import.meta.dirname, 'backup-child.ts');
@@ -54,7 +55,7 @@ test.each([
     size: '400Mi',
   });
   // Contents and volumes that are retained unless somebody sees to it.
-  const dead = await killedAt(claim, words, 'zonal-snap-slow');
+  const dead = await killedAt(claim, words, { snapshotClass: 'zonal-snap-slow' });
   expect(await leftovers(scene)).not.toEqual([]);
   await age(dead);
   const events: string[] = [];
@@ -74,14 +75,14 @@ async function volumeOf(claim: string): Promise<string> {
   return (await scene.kubectl.run('get', 'pvc', claim, '-o', 'jsonpath={.spec.volumeName}')).trim();
 }
 
-test('a run that was killed just now is told from a living one by its silence', async () => {
+test('a copy of a volume in use that was killed just now is told from a living one by its silence', async () => {
   await makeClaim(scene, 'silent', { script: 'echo 1 > /data/file; sync' });
-  const dead = await killedAt('silent', 'copy: makes', 'zonal-snap');
+  const dead = await killedAt('silent', 'mover: runs on', { method: 'FileCopy' });
   const startMs = Date.now();
   const events: string[] = [];
   const result = await backupClaim(
     scene.cluster,
-    runFor(scene, 'silent', { onEvent: ({ message }) => events.push(message) }),
+    runFor(scene, 'silent', { method: 'FileCopy', onEvent: ({ message }) => events.push(message) }),
   );
   expect(Date.now() - startMs).toBeGreaterThan(45_000);
   expect(events).toContainEqual(expect.stringContaining(`that run ${dead} left behind`));
