@@ -235,7 +235,7 @@ export const catalog = {
   },
   RESTORE_TARGET_UNUSABLE: {
     message: 'Cannot restore into {target}: {reason}.',
-    hint: 'Choose an empty or new folder.',
+    hint: 'Choose an empty or new folder, or say with --overwrite what is to become of what is there.',
   },
   CHECK_FAILED: {
     message: 'The repository has {count} errors.',
