@@ -166,3 +166,18 @@ test('--limit-upload slows the sending of packs down, and a limit that is none i
   const wrong = await place.cli('list', '--limit-download', 'fast');
   expect(wrong).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('fast') });
 });
+
+test('--compression and --no-extra-verify are taken, the former also from the variable of restic', async () => {
+  writeFileSync(join(source, 'text'), 'the same line\n'.repeat(50_000));
+  const stored = async (env: Record<string, string>, ...args: string[]): Promise<number> => {
+    const { stdout } = await runCli(['backup', '--dir', source, '--json', '--plan', ...args], {
+      env: { ...place.env, ...env },
+    });
+    return (lastLine(stdout) as { bytesStored: number }).bytesStored;
+  };
+  const compressed = await stored({}, '--no-extra-verify');
+  expect(await stored({ RESTIC_COMPRESSION: 'off' })).toBeGreaterThan(compressed + 500_000);
+  expect(await stored({ RESTIC_COMPRESSION: 'off' }, '--compression', 'max')).toBeLessThanOrEqual(compressed);
+  const wrong = await place.cli('backup', '--dir', source, '--compression', 'much');
+  expect(wrong).toMatchObject({ exitCode: 1, stderr: expect.stringContaining('expected off, auto or max') });
+});
