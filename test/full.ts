@@ -115,7 +115,10 @@ async function runPart(part: string, files: readonly string[]): Promise<PartResu
   const env = { ...process.env, HOLDFAST_TEST_FULL: '1', HOLDFAST_TEST_STATE: pointsFile };
   const vitest = join(project, 'node_modules', 'vitest', 'vitest.mjs');
   const child = spawn(process.execPath, [vitest, ...args, ...files], { cwd: project, env, stdio: 'inherit' });
+  const end = (): unknown => child.kill('SIGTERM');
+  stop.signal.addEventListener('abort', end, { once: true });
   await new Promise((done) => child.once('close', done));
+  stop.signal.removeEventListener('abort', end);
   if (stop.signal.aborted) return undefined;
   const text = readText(reportFile);
   if (text === '') return { part, passed: 0, failed: 1, skipped: 0, durationMs: Date.now() - startMs };
