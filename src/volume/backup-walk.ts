@@ -106,10 +106,7 @@ export class FolderWalk {
     } finally {
       this.#gate.leave();
     }
-    const subtrees = new Map<string, Promise<string>>();
-    for (const name of listing.folders) {
-      subtrees.set(name, handled(this.folder(`${path}/${name}`, parent && subtreeOf(parent, name))));
-    }
+    const subtrees = this.#descend(path, listing.folders, parent);
     const done = await Promise.all(batches);
     const tree =
       parentTree !== undefined && parent && isSameTree(parent, done)
@@ -117,6 +114,18 @@ export class FolderWalk {
         : await this.storeTree(await this.#assemble(path, done, parent, subtrees));
     this.folders[parentTree === undefined ? 'new' : parentTree === tree ? 'unmodified' : 'changed']++;
     return tree;
+  }
+
+  /** Starts on the folders within; the ids of their trees by name. */
+  #descend(path: string, folders: ReadonlySet<string>, parent: Buffer | undefined): Map<string, Promise<string>> {
+    const subtrees = new Map<string, Promise<string>>();
+    let from = 0;
+    for (const name of folders) {
+      const known = parent && subtreeOf(parent, name, from);
+      if (known) from = known.end;
+      subtrees.set(name, handled(this.folder(`${path}/${name}`, known?.id)));
+    }
+    return subtrees;
   }
 
   /** Stores a tree; its id. */

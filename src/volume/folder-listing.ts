@@ -4,7 +4,7 @@ import { withShortPath } from './long-path.ts';
 
 export interface Listing {
   readonly names: readonly string[];
-  /** Those among the names that are directories. */
+  /** Those among the names that are directories, in the same order. */
   readonly folders: ReadonlySet<string>;
 }
 
@@ -14,8 +14,13 @@ export const emptyListing: Listing = { names: [], folders: new Set() };
 export function listFolder(path: string): Listing {
   const options = { encoding: 'latin1', withFileTypes: true } as const;
   const entries = withShortPath(Buffer.from(path, 'latin1'), (short) => readdirSync(short, options));
-  const names = entries.map((entry) => entry.name).sort(byCodeUnits);
-  return { names, folders: new Set(entries.filter((entry) => entry.isDirectory()).map((entry) => entry.name)) };
+  entries.sort((a, b) => byCodeUnits(a.name, b.name));
+  const folders = entries.filter((entry) => entry.isDirectory());
+  return { names: entries.map(nameOf), folders: new Set(folders.map(nameOf)) };
+}
+
+function nameOf({ name }: { readonly name: string }): string {
+  return name;
 }
 
 function byCodeUnits(a: string, b: string): number {

@@ -66,10 +66,11 @@ export function startOf(parent: Buffer, name: string, from: number): number {
   return at < 0 ? parent.length : at;
 }
 
-/** The tree id of a folder in its parent tree. */
-export function subtreeOf(parent: Buffer, name: string): string | undefined {
-  const start = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), 0);
-  return start < 0 ? undefined : nodeAt(parent, start)?.node.subtree;
+/** The tree id of a folder in its parent tree, at or after `from`, and where its node ends. */
+export function subtreeOf(parent: Buffer, name: string, from: number): { id: string | undefined; end: number } {
+  const start = findNode(parent, goNameJson(Buffer.from(name, 'latin1')), from);
+  const found = start < 0 ? undefined : nodeAt(parent, start);
+  return { id: found?.node.subtree, end: found?.end ?? from };
 }
 
 /** The node that starts at `start`, parsed, and where it ends; undefined if it is cut off. */
