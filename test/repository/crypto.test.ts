@@ -51,5 +51,5 @@ test('a changed bit anywhere, another key or too few bytes do not open', () => {
   }
   expect(tryOpen(drawMasterKey(), sealed)).toBeUndefined();
   expect(tryOpen(key, sealed.subarray(0, 31))).toBeUndefined();
-  expect(() => open(key, Buffer.alloc(40), { kind: 'index', name: 'x' })).toThrow(/index x is damaged/);
+  expect(() => open(key, Buffer.alloc(40), { kind: 'index', name: 'x' })).toThrow(/Index x is damaged/);
 });
