@@ -4,7 +4,7 @@ import { conditionOf, type KubeObject, listAt, textAt, valueAt } from '../cluste
 import { ATTRIBUTES_CLASS, CLAIM, CSI_NODE, NAMESPACE, NODE, STORAGE_CLASS } from '../cluster/resources.ts';
 import { storageClassSchema } from '../manifest/kube-shapes.ts';
 import type { Recipe } from '../manifest/recipe.ts';
-import { contentFolderOf } from '../repository/claim-layout.ts';
+import { claimOf, contentFolderOf } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type { BackupFacts, ClusterFacts, ExistingClaim, NodeFacts, RestoreWishes } from './facts.ts';
 import { backupMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
@@ -47,15 +47,20 @@ export async function gatherFacts(cluster: Cluster, request: FactsRequest): Prom
   };
 }
 
-/** The facts that a restic snapshot itself tells about a backup. */
+/** The facts that a restic snapshot itself tells about a backup that has a recipe. */
 export function backupFactsOf(snapshot: StoredSnapshot): BackupFacts {
   return {
     id: snapshot.id,
     complete: !(snapshot.tags ?? []).includes('state=incomplete'),
     files: snapshot.summary?.total_files_processed ?? null,
     bytes: snapshot.summary?.total_bytes_processed ?? null,
-    contentFolder: contentFolderOf(snapshot),
+    contentFolder: folderOfContent(snapshot),
   };
+}
+
+/** A backup that has lost its tags is still known by its recipe, which lies beside the content: as readRecipe finds it. */
+function folderOfContent(snapshot: StoredSnapshot): string {
+  return claimOf(snapshot) ? contentFolderOf(snapshot) : `${snapshot.paths[0]}/volume`;
 }
 
 function stateOfNamespace(namespace: KubeObject | undefined): ClusterFacts['namespace'] {
