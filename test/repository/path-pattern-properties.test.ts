@@ -40,24 +40,28 @@ describeWith('restic', 'drawn patterns', () => {
     const snapshot = await findSnapshot(repository, 'latest');
     const reader = new BlobReader(repository, await loadIndex(repository, 'read'));
     await holdsAsync(
-      fc.asyncProperty(pattern, async (text) => {
-        const byRestic = await restic(['find', '--json', '--', text], { env }).then(
-          (json) => (JSON.parse(json) as Found[]).flatMap(({ matches }) => matches.map(({ path }) => path)).sort(),
-          () => 'refused',
-        );
-        const found: string[] = [];
-        const search = async (): Promise<string[]> => {
-          const paths = new PathSearch([parsePattern(text)], false);
-          for await (const { path } of paths.in(reader, snapshot.tree, AbortSignal.timeout(60_000))) {
-            found.push(path.toString());
-          }
-          return found.sort();
-        };
-        const ours = await search().catch(() => 'refused');
-        // restic reads a part of a pattern only where it comes to it.
-        if (ours === 'refused') expect(['refused', []]).toContainEqual(byRestic);
-        else expect(ours).toEqual(byRestic);
-      }),
+      // restic's find drops a `!` at the beginning without negating; here it is a character like any other.
+      fc.asyncProperty(
+        pattern.filter((text) => !text.startsWith('!')),
+        async (text) => {
+          const byRestic = await restic(['find', '--json', '--', text], { env }).then(
+            (json) => (JSON.parse(json) as Found[]).flatMap(({ matches }) => matches.map(({ path }) => path)).sort(),
+            () => 'refused',
+          );
+          const found: string[] = [];
+          const search = async (): Promise<string[]> => {
+            const paths = new PathSearch([parsePattern(text)], false);
+            for await (const { path } of paths.in(reader, snapshot.tree, AbortSignal.timeout(60_000))) {
+              found.push(path.toString());
+            }
+            return found.sort();
+          };
+          const ours = await search().catch(() => 'refused');
+          // restic reads a part of a pattern only where it comes to it.
+          if (ours === 'refused') expect(['refused', []]).toContainEqual(byRestic);
+          else expect(ours).toEqual(byRestic);
+        },
+      ),
       8,
     );
   });
