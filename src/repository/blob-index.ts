@@ -4,8 +4,9 @@
  * same new chunk at the same time store it once. Memory is touched only as entries are written (≤ 60 bytes a blob).
  */
 import { HoldfastError } from '../base/errors.ts';
+import type { BlobType } from './format/pack.ts';
 
-export type BlobType = 'data' | 'tree';
+export type { BlobType };
 
 /** What a worker needs to attach to the same index; goes through postMessage. */
 export interface SharedBlobIndex {

@@ -19,6 +19,7 @@ import { handled, LargeFiles } from './backup-large-file.ts';
 import type { BackupWorkers } from './backup-workers.ts';
 import type { Exclusion } from './exclude.ts';
 import { emptyListing, type Listing, listFolder } from './folder-listing.ts';
+import { codeOf } from './libc.ts';
 import { NewestFirstGate } from './newest-first-gate.ts';
 import { startOf, subtreeOf } from './parent-tree.ts';
 import {
@@ -159,7 +160,7 @@ export class FolderWalk {
       const listing = listFolder(path);
       return this.#options.exclusion?.apply(path, listing) ?? listing;
     } catch (error) {
-      if (error instanceof Error && 'code' in error && error.code === 'ENOENT') this.counts.vanished++;
+      if (codeOf(error) === 'ENOENT') this.counts.vanished++;
       else this.problems.push({ path: Buffer.from(path, 'latin1').toString(), message: messageOf(error) });
       return emptyListing;
     }

@@ -2,13 +2,13 @@
  * Reads the usual form of an index file, as restic and Holdfast write it, straight from its bytes: an index of millions
  * of blobs is the better part of what a backup of unchanged files reads, and as objects it would not fit into memory.
  */
-import type { PackEntry } from './pack.ts';
+import type { BlobType } from './pack.ts';
 
 /** Takes what an index file holds, in stored order. */
 export interface IndexSink {
   pack(id: string): void;
   /** A blob of the last pack. `id` holds its 32 bytes for the time of the call; lengths as in IndexedBlob. */
-  blob(type: PackEntry['type'], id: Uint8Array, offset: number, length: number, uncompressedLength: number): void;
+  blob(type: BlobType, id: Uint8Array, offset: number, length: number, uncompressedLength: number): void;
 }
 
 const idBytes = 32;
