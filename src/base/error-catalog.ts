@@ -328,6 +328,20 @@ export const catalog = {
     hint: 'The last state says what it is waiting for; look at the events of that object.',
     retryable: true,
   },
+  EXEC_FAILED: {
+    message: 'Could not run {program} in {place}: {reason}.',
+    hint: 'The container must run and have that program; the reason is that of its node.',
+  },
+  EXEC_CUT: {
+    message: 'The connection to {program} in {place} ended without its exit status: {reason}.',
+    hint: 'The command may have done its work or part of it, and may still be running.',
+    retryable: true,
+  },
+  EXEC_TIMEOUT: {
+    message: '{program} in {place} was not done after {seconds} s.',
+    hint: 'It may still be running there: a command cannot be ended from outside.',
+    retryable: true,
+  },
   CLAIM_NOT_FOUND: {
     message: 'There is no claim {claim}.',
     hint: 'Check namespace and name with `kubectl get pvc -A`.',

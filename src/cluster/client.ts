@@ -4,6 +4,7 @@
  */
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isPassing, refusal, unreachable } from './api-error.ts';
+import { type ExecOptions, type ExecResult, execInPod, type PodCommand } from './exec.ts';
 import { asObject, isRecord, type KubeObject, listAt, type NewObject, parseJson, textAt } from './object.ts';
 import { describeRef, type ListOptions, pathOf, type Ref, type Resource, refOf } from './resources.ts';
 import { type Answer, type Call, type Endpoint, send, sendForLines } from './transport.ts';
@@ -53,6 +54,8 @@ export interface Cluster {
   waitForList<T>(resource: Resource, selection: ListOptions, probe: SetProbe<T>, options: WaitOptions): Promise<T>;
   /** The last lines of a container's log; empty where the container never ran. */
   logs(namespace: string, pod: string, options?: { container?: string; tailLines?: number }): Promise<string>;
+  /** Runs a command in a container; its rules are told at execInPod. */
+  exec(target: PodCommand, options: ExecOptions): Promise<ExecResult>;
   /** Closes idle connections. */
   close(): void;
 }
@@ -86,6 +89,7 @@ export function clusterAt(endpoint: Endpoint, close: () => void = () => {}, cloc
     waitForList: (resource, selection, probe, options) =>
       waitForSet(source, clock, resource, selection, probe, options),
     logs: (namespace, pod, options = {}) => readLog(call, namespace, pod, options),
+    exec: (target, options) => execInPod(endpoint, target, options),
     close,
   };
 }

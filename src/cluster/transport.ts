@@ -16,7 +16,8 @@ export interface Call {
   readonly method: 'GET' | 'POST' | 'PATCH' | 'DELETE';
   /** Path below the server address, without query. */
   readonly path: string;
-  readonly query?: Readonly<Record<string, string | number | boolean | undefined>>;
+  /** A list gives its key once for each of its values. */
+  readonly query?: Readonly<Record<string, string | number | boolean | readonly string[] | undefined>>;
   readonly body?: string;
   readonly contentType?: string;
   /** From the start until the last byte of the answer. */
@@ -139,11 +140,12 @@ function endByDeadline(request: http.ClientRequest, call: Call): Finish {
   return Object.assign(finish, { cause: () => cause });
 }
 
-function urlOf(server: string, call: Call): URL {
+export function urlOf(server: string, call: Pick<Call, 'path' | 'query'>): URL {
   const url = new URL(server);
   url.pathname = `${url.pathname.replace(/\/$/, '')}${call.path}`;
   for (const [key, value] of Object.entries(call.query ?? {})) {
-    if (value !== undefined) url.searchParams.set(key, String(value));
+    if (Array.isArray(value)) for (const one of value) url.searchParams.append(key, one);
+    else if (value !== undefined) url.searchParams.set(key, String(value));
   }
   return url;
 }
