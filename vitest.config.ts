@@ -1,4 +1,11 @@
-import { defineConfig } from 'vitest/config';
+import { defineConfig, type TestUserConfig } from 'vitest/config';
+
+const inCluster: TestUserConfig = {
+  globalSetup: ['test/setup/cluster.ts'],
+  testTimeout: 300_000,
+  hookTimeout: 300_000,
+  pool: 'forks',
+};
 
 export default defineConfig({
   test: {
@@ -16,13 +23,21 @@ export default defineConfig({
       },
       {
         test: {
+          ...inCluster,
           name: 'cluster',
           include: ['test/cluster/**/*.test.ts'],
-          globalSetup: ['test/setup/cluster.ts'],
-          testTimeout: 300_000,
-          hookTimeout: 300_000,
-          pool: 'forks',
+          exclude: ['**/*.alone.test.ts'],
+          maxWorkers: 4,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        test: {
+          ...inCluster,
+          name: 'cluster-alone',
+          include: ['test/cluster/**/*.alone.test.ts'],
           fileParallelism: false,
+          sequence: { groupOrder: 2 },
         },
       },
     ],

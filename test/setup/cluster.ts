@@ -1,6 +1,6 @@
 /**
  * Set-up of the cluster tests: uses the running cluster whose state file HOLDFAST_TEST_CLUSTER names (with the image of
- * the sources as they are now), else brings one up and removes it at the end.
+ * the sources as they are now), else brings one up and removes it at the end. One for both groups of tests.
  */
 import type { TestProject } from 'vitest/node';
 import { cleanUp } from '../cluster/clean-up.ts';
@@ -16,6 +16,7 @@ declare module 'vitest' {
 }
 
 export default async function setup(project: TestProject): Promise<(() => Promise<void>) | undefined> {
+  if (project.getProvidedContext().cluster !== undefined) return undefined;
   const startMs = Date.now();
   const progress = (line: string) => {
     process.stderr.write(`[cluster ${((Date.now() - startMs) / 1000).toFixed(1)} s] ${line}\n`);
@@ -24,10 +25,10 @@ export default async function setup(project: TestProject): Promise<(() => Promis
   if (stateFile) {
     const state = await readState(stateFile);
     await importHoldfastImage(state, progress);
-    project.provide('cluster', state);
+    project.vitest.provide('cluster', state);
     return undefined;
   }
-  project.provide('cluster', await bringUp(testRunCluster, progress));
+  project.vitest.provide('cluster', await bringUp(testRunCluster, progress));
   progress('the cluster is up');
   return async () => {
     await cleanUp(layoutOf(testRunCluster));

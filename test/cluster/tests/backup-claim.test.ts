@@ -1,5 +1,5 @@
 /** Backups of claims in the real cluster, read back by the real restic. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
@@ -168,29 +168,6 @@ test('an interrupted run removes what it made and ends with the reason', async (
   // SIGTERM lets a mover release its lock.
   const locks = (await scene.restic('list', 'locks', '--no-lock')).trim();
   expect(locks.split('\n').filter((line) => line !== '').length).toBeLessThanOrEqual(1);
-});
-
-test('a driver that cannot cut fails the backup with its own words, and nothing stays', async () => {
-  await makeClaim(scene, 'faulty', { script: 'echo 1 > /data/file' });
-  const fault = join(scene.state.faultsFolder, 'CreateSnapshot');
-  await writeFile(fault, 'INTERNAL the array is on fire');
-  try {
-    const run = runFor(scene, 'faulty', { timeouts: { cutMs: 8_000, cleanUpMs: 60_000 } });
-    // The removal can only end once the driver answers again.
-    const failing = backupClaim(scene.cluster, {
-      ...run,
-      onEvent: ({ phase }) => {
-        if (phase === 'clean-up') void rm(fault);
-      },
-    });
-    await expect(failing).rejects.toMatchObject({
-      code: 'SNAPSHOT_FAILED',
-      message: expect.stringContaining('the array is on fire'),
-    });
-  } finally {
-    await rm(fault, { force: true });
-  }
-  expect(await leftovers(scene)).toEqual([]);
 });
 
 test('what a run that was killed left behind is removed by the next one', async () => {

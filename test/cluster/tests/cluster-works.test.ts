@@ -1,6 +1,4 @@
 /** The cluster is what the other tests take it for: zones that bind, snapshots that keep, groups cut at one moment. */
-import { rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, inject, test, vi } from 'vitest';
 import { createNamespace, hasPhase, isReady, type Kubectl, type KubernetesObject } from '../kubectl.ts';
 
@@ -138,20 +136,6 @@ test('an xfs volume grows while its pod uses it', async () => {
   await kubectl.waitFor('pvc', 'grows', ({ status }) => JSON.stringify(status?.capacity) === '{"storage":"500Mi"}');
   const blocks = await kubectl.exec('grows', "df -k /mnt/grows | awk 'END { print $2 }'");
   expect(Number(blocks)).toBeGreaterThan(400 * 1024);
-});
-
-test('a failure asked for in the faults folder shows in the status, and the snapshot is made once it is lifted', async () => {
-  const fault = join(cluster.faultsFolder, 'CreateSnapshot');
-  await writeFile(fault, 'INTERNAL the disk is on fire');
-  try {
-    await kubectl.apply(snapshot('data', 'zonal-snap', 'unlucky'));
-    await kubectl.waitFor('volumesnapshot', 'unlucky', ({ status }) => status?.error !== undefined);
-  } finally {
-    await rm(fault);
-  }
-  const unlucky = await kubectl.get('volumesnapshot', 'unlucky');
-  expect(JSON.stringify(unlucky.status?.error)).toContain('injected: the disk is on fire');
-  await kubectl.waitFor('volumesnapshot', 'unlucky', isReadyToUse);
 });
 
 test('a claim in zone b keeps a pod that may only run in zone a from starting', async () => {

@@ -3,6 +3,7 @@ import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CLAIM } from '../../../src/cluster/resources.ts';
+import { restoreIdOf } from '../../../src/restore/marks.ts';
 import {
   type Backup,
   leftovers,
@@ -37,6 +38,7 @@ interface Ended {
 
 /** Runs `holdfast restore` of the backup into `claim`; killed hard as soon as it says the words. */
 function restore(claim: string, args: readonly string[], killAt?: string): Promise<Ended> {
+  scene.restores.set(restoreIdOf(backup.snapshot.id, namespace, claim), namespace);
   const command = join(import.meta.dirname, '../../../cmd/holdfast.js');
   const env = {
     ...process.env,

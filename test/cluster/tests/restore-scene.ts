@@ -48,6 +48,8 @@ export interface Scene {
   /** What a mover gets. */
   readonly credentials: Readonly<Record<string, string>>;
   readonly folder: string;
+  /** The namespace of each restore that was planned in this scene, by its id. */
+  readonly restores: Map<string, string>;
   close(): Promise<void>;
 }
 
@@ -64,6 +66,7 @@ export async function openScene(): Promise<Scene> {
   const folder = await mkdtemp(join(tmpdir(), 'holdfast-restore-'));
   return {
     ...{ state, cluster, url, repository, folder },
+    restores: new Map(),
     clusterUid: (await readClusterUid(cluster)) ?? 'unknown',
     credentials: { ...keys, HOLDFAST_PASSWORD: password },
     close: async () => {
@@ -147,7 +150,9 @@ export async function planIn(scene: Scene, { snapshot }: Backup, wishes: Restore
   const recipe = await readRecipe(scene.repository, snapshot);
   if (!recipe) throw new Error('the backup has no recipe');
   const facts = await gatherFacts(scene.cluster, { backupId: snapshot.id, recipe, wishes });
-  return planRestore({ backup: backupFactsOf(snapshot), recipe, facts, wishes });
+  const planning = planRestore({ backup: backupFactsOf(snapshot), recipe, facts, wishes });
+  if (planning.plan) scene.restores.set(planning.plan.restoreId, planning.plan.target.namespace);
+  return planning;
 }
 
 export async function planned(scene: Scene, backup: Backup, wishes: RestoreWishes): Promise<RestorePlan> {
@@ -220,18 +225,21 @@ export async function leftovers(scene: Scene, namespace: string): Promise<string
       namespace: resource.namespaced ? namespace : undefined,
       labelSelector,
     });
-    // Other tests' volumes and classes carry the same label.
-    const ours = objects.filter((one) => resource.namespaced || belongsTo(one, namespace));
+    // Volumes and classes of tests that run beside this one carry the same label.
+    const ours = objects.filter((one) => resource.namespaced || belongsTo(scene, one, namespace));
     left.push(...ours.map((one) => `${resource.kind} ${one.metadata.name}`));
   }
   const volumes = await scene.cluster.list(VOLUME);
-  const lost = volumes.filter((one) => belongsTo(one, namespace) && textAt(one, 'status', 'phase') === 'Released');
+  const lost = volumes.filter(
+    (one) => belongsTo(scene, one, namespace) && textAt(one, 'status', 'phase') === 'Released',
+  );
   return [...left, ...lost.map((one) => `released ${one.metadata.name}`)];
 }
 
-function belongsTo(object: KubeObject, namespace: string): boolean {
-  const claimNamespace = textAt(object, 'spec', 'claimRef', 'namespace');
-  return claimNamespace === undefined || claimNamespace === namespace;
+/** A volume tells its namespace by its claim, a class only whose restore it is of. */
+function belongsTo(scene: Scene, object: KubeObject, namespace: string): boolean {
+  const restoreId = object.metadata.labels?.[restoreLabel] ?? '';
+  return (textAt(object, 'spec', 'claimRef', 'namespace') ?? scene.restores.get(restoreId)) === namespace;
 }
 
 export async function makeNamespace(scene: Scene): Promise<string> {
