@@ -62,7 +62,7 @@ export async function runPolicy(cluster: Cluster, repository: Repository, o: Pol
   refuseEmpty(policy, plan);
   const outcomes = await runClaims(cluster, plan, {
     limits: { ...limitsOf(policy), ...(o.claimsAtOnce === undefined ? {} : { claims: o.claimsAtOnce }) },
-    common: commonOf(o, backupFinder(repository), facts),
+    common: { ...commonOf(o, backupFinder(repository), facts), writable: repository },
     onOutcome: o.onOutcome,
   });
   await removeDeadMoverLocks(repository, cluster, clusterUid, policy.metadata.namespace);

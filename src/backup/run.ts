@@ -3,6 +3,7 @@ import type { Clock } from '../base/clock.ts';
 import type { LayoutChoice } from '../base/layouts.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
 import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
+import type { Repository } from '../repository/repository.ts';
 import type { ClusterFacts } from './facts.ts';
 import type { ReadyClaim } from './plan.ts';
 import type { BackupMethod } from './plan-method.ts';
@@ -71,6 +72,8 @@ export interface ClaimBackupRun extends ClaimBackupOptions {
   readonly keepOnFailure?: boolean;
   /** Asked what the repository really has, where this process can read it: a pod's answer is only a hint. */
   readonly finder?: BackupFinder;
+  /** Open for writing, where this process has the password: methods without a mover write into it themselves. */
+  readonly writable?: Repository | undefined;
   readonly onEvent?: ((event: BackupEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
@@ -113,3 +116,8 @@ export interface ClaimBackupResult {
 }
 
 export type Consistency = 'crash' | 'live';
+
+/** A live method reads while pods write: whatever keeps them still has to last until the data is moved. */
+export function consistencyOf(method: BackupMethod): Consistency {
+  return method === 'FileCopy' ? 'live' : 'crash';
+}

@@ -51,7 +51,7 @@ export async function backUpClaims(
         common: {
           ...common,
           clusterFacts: facts.cluster,
-          ...(repository === undefined ? {} : { finder: backupFinder(repository) }),
+          ...(repository === undefined ? {} : { finder: backupFinder(repository), writable: repository }),
         },
         onOutcome: (outcome) => {
           if ('result' in outcome) printClaimBackup(outcome.result, output);

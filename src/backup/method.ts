@@ -1,0 +1,42 @@
+/**
+ * What every method of a backup is made of: two steps on a claim that has been prepared. Each method is one file with one
+ * such value; claim-run.ts chooses among them.
+ */
+import type { Cluster } from '../cluster/client.ts';
+import type { MoverPod } from '../cluster/mover-pod.ts';
+import type { KubeObject } from '../cluster/object.ts';
+import type { ClaimWork } from './claim-work.ts';
+import type { CollectedRecipe } from './collect-recipe.ts';
+import type { BackupPhase, ClaimBackupResult } from './run.ts';
+
+export interface MethodSteps {
+  /** Takes the point in time. Once it returns, writers may go on, unless the method is live. */
+  cut(claim: PreparedClaim): Promise<Cut>;
+  /** Brings what was cut into the repository. */
+  move(claim: PreparedClaim, cut: Cut): Promise<MovedClaim>;
+}
+
+/** A claim that nothing stands against any more: swept, its recipe taken, its Job made. */
+export interface PreparedClaim {
+  readonly cluster: Cluster;
+  readonly work: ClaimWork;
+  readonly collected: CollectedRecipe;
+  /** Owns all that is made for the run and says that it lives. Suspended; of use only to methods with a mover. */
+  readonly job: KubeObject;
+  readonly pod: MoverPod;
+  say(phase: BackupPhase, message: string): void;
+  /** Goes into the result, too. */
+  warn(message: string): void;
+  /** RFC 3339, by this process's clock. */
+  now(): string;
+}
+
+export interface Cut {
+  /** RFC 3339: of the storage, or where it does not tell, or nothing was cut, of this process. */
+  readonly time: string;
+  /** Cut, but perhaps not readable yet. Undefined where the method needs none. */
+  readonly snapshot?: KubeObject | undefined;
+}
+
+/** What became of the data. */
+export type MovedClaim = Pick<ClaimBackupResult, 'backupId' | 'state' | 'counts' | 'errorCount' | 'errors' | 'node'>;
