@@ -253,6 +253,30 @@ export const catalog = {
     message: 'The policy {policy} selects none of the {count} claims of its namespace.',
     hint: 'Change its spec.select, or the claims. `holdfast backup --policy FILE --plan` says why each one is left out.',
   },
+  LEDGER_UNREADABLE: {
+    message: 'The record {record} of the repository cannot be read: {reason}.',
+    hint: 'No rule removes anything until then, since it may hold backups. Run `holdfast check --read-data`; a newer version may have written it.',
+  },
+  BACKUP_HELD: {
+    message: 'The backup {backup} is held: {reason}.',
+    hint: 'Release it with `holdfast release {backup}`, or remove it all the same with --even-held.',
+  },
+  RUN_NOT_FOUND: {
+    message: 'No run matches "{name}".',
+    hint: 'See the runs that there are with `holdfast list --runs`.',
+  },
+  RUN_UNRECORDED: {
+    message: 'The run {run} could not be recorded: {reason}.',
+    hint: 'Its backups are there; nothing was removed. `holdfast list --runs` shows what can be told without the record.',
+  },
+  CLUSTER_NAME_TAKEN: {
+    message: 'Another cluster ({other}) has backups under the name {name} in this repository; this one is {uid}.',
+    hint: 'Choose another name with --cluster-name, or if this is that cluster, rebuilt: `holdfast adopt-cluster {other}`.',
+  },
+  ADOPTION_REFUSED: {
+    message: 'The backups of {cluster} cannot become those of this cluster: {reason}.',
+    hint: '`holdfast list --json` shows the clusters as the tags cluster-uid=.',
+  },
   FORGET_REFUSED: {
     message: 'The rules keep no backup at all of {group}; nothing was removed.',
     hint: 'Give a rule that keeps at least one, such as --keep-last 1.',
@@ -342,6 +366,15 @@ export const catalog = {
     hint: 'It may still be running there: a command cannot be ended from outside.',
     retryable: true,
   },
+  STREAM_REFUSED: {
+    message: 'The files of {claim} cannot be streamed out of a pod: {reason}.',
+    hint: 'ExecStream needs a running container that has all of the volume and a tar program; choose another method.',
+  },
+  STREAM_BROKEN: {
+    message: 'The stream of {name} did not arrive whole: {reason}.',
+    hint: 'No backup was made of it. Run again; if it breaks off each time, choose another method.',
+    retryable: true,
+  },
   CLAIM_NOT_FOUND: {
     message: 'There is no claim {claim}.',
     hint: 'Check namespace and name with `kubectl get pvc -A`.',
@@ -363,17 +396,26 @@ export const catalog = {
     hint: 'Such a copy gives way to the pods of the claim. Run again when they have settled, or back up by snapshots.',
     retryable: true,
   },
+  MOVER_NAMESPACE_UNFIT: {
+    message: 'The mover of {claim} cannot work in the namespace {namespace}: {reason}.',
+    hint: "Name a Secret of the claim's namespace with credentials for that namespace's prefix (--claim-secret, spec.mover.claimSecretName), use SnapshotMove, or let movers run in the claim's namespace.",
+  },
   SNAPSHOT_UNSUPPORTED: {
     message: 'The volume of {claim} cannot be snapshotted: {reason}.',
     hint: 'Snapshots need a CSI driver with a snapshot class and the snapshot controller.',
   },
   SNAPSHOT_CLASS_AMBIGUOUS: {
     message: '{count} snapshot classes fit the driver {driver}: {classes}.',
-    hint: 'Name one with --snapshot-class, or make one the default.',
+    hint: 'Name one with --snapshot-class (spec.group.class for groups), or make one the default.',
   },
   SNAPSHOT_FAILED: {
     message: 'The snapshot of {claim} did not become ready: {reason}.',
     hint: "The reasons are the driver's own; its log says more. Nothing is left over.",
+    retryable: true,
+  },
+  GROUP_NOT_CUT: {
+    message: 'The claims of group {group} cannot be cut together: {reason}.',
+    hint: 'A group is cut whole or not at all, and nothing is left over. Mend what is named, or back up the claims without a group.',
     retryable: true,
   },
   BACKUP_RUNNING: {
@@ -405,6 +447,23 @@ export const catalog = {
   BACKUP_NOT_COMPLETE: {
     message: 'The backup {backup} is marked incomplete: some files could not be read when it was made.',
     hint: 'Choose a complete backup, or give --allow-incomplete to restore what there is.',
+  },
+  ORDINALS_MISSING: {
+    message: 'There is no backup of {claims}, which {set} has or had: its pods would start with empty volumes there.',
+    hint: 'Restore the claims that there are by their names, or with --allow-incomplete.',
+  },
+  RESTORE_OF_SEVERAL_REFUSED: {
+    message: 'This restore cannot be done as it is: {count} reasons stand against it. Nothing was made.',
+    hint: 'Each of them is named above, with the way out. --plan shows all claims.',
+  },
+  RESTORE_OF_SEVERAL_FAILED: {
+    message: 'None of the {count} claims could be restored.',
+    hint: 'The errors above say why. Mend the causes and run the same command again: it goes on where it was.',
+  },
+  RESTORE_OF_SEVERAL_INCOMPLETE: {
+    message: '{failed} of {count} claims could not be restored.',
+    hint: 'The errors above name them. Mend the causes and run the same command again: it goes on with these.',
+    exitCode: 3,
   },
   TARGET_EXISTS: {
     message: 'The claim {claim} already exists.',

@@ -20,14 +20,56 @@ export const moverOptions = {
 };
 export type MoverOptionValues = OptionValues<typeof moverOptions>;
 
+const moverNamespaces = ['claim', 'own'] as const;
+const securityLevels = ['baseline', 'restricted', 'privileged'] as const;
+
+/** What only movers of backups have. */
+export const backupMoverOptions = {
+  moverNamespace: parsed(
+    '--mover-namespace <claim|own>',
+    "where movers of snapshots run; own: the credentials never enter the claim's (default: by the policy, or claim)",
+    oneOf(moverNamespaces),
+  ),
+  ownNamespace: text('--own-namespace <name>', "Holdfast's own namespace (default: $HOLDFAST_NAMESPACE, or holdfast)"),
+  claimSecret: text(
+    '--claim-secret <name>',
+    "with own: Secret in the claim's namespace for FileCopy, with credentials for that namespace's prefix alone",
+  ),
+  moverSecurity: parsed(
+    '--mover-security <level>',
+    `Pod Security level of the mover: ${securityLevels.join(', ')} (default: by the policy, or baseline)`,
+    oneOf(securityLevels),
+  ),
+  moverServiceAccount: text('--mover-service-account <name>', "account of the mover's pod, of which it gets no token"),
+  queue: text('--queue <name>', 'LocalQueue of Kueue in which movers wait for their turn'),
+};
+export type BackupMoverOptionValues = OptionValues<typeof backupMoverOptions>;
+
 export const policyOptions = {
   policy: text('--policy <file>', 'by a policy file instead: its claims, its repository, its retention'),
   policyName: text('--policy-name <name>', 'which of its policies, where it has several'),
 };
 
+/** Which claims, where they are not named. */
+export const selectionOptions = {
+  namespace: texts('-n, --namespace <name>', 'claims of this namespace'),
+  allNamespaces: flag('-A, --all-namespaces', 'claims of all namespaces'),
+  selector: text('-l, --selector <selector>', "of them those with such labels, as tier=data,'app in (shop,web)',!temporary"),
+  storageClass: texts('--storage-class <name>', 'of them those of this storage class'),
+  accessMode: texts('--access-mode <mode>', 'of them those with this access mode, as ReadWriteOnce'),
+  volumeMode: texts('--volume-mode <mode>', 'of them those that are Filesystem or Block'),
+  minSize: text('--min-size <size>', 'of them those of at least this size, as 10Gi'),
+  maxSize: text('--max-size <size>', 'of them those of at most this size'),
+  optIn: flag('--opt-in', 'of them those with the annotation holdfast.dev/backup: "true"'),
+};
+export type SelectionOptionValues = OptionValues<typeof selectionOptions>;
+
 export const claimBackupOptions = {
+  ...selectionOptions,
+  retry: text('--retry <run>', 'only the claims that failed in this run, or latest; see `holdfast list --runs`'),
   method: parsed('--method <method>', 'auto, SnapshotMove or FileCopy (default: by the policy, or auto)', parseMethod),
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
+  group: flag('--group', 'cut the claims that are named together: at one instant where the storage can'),
   parallel: parsed('--parallel <n>', 'how many claims at a time (default: by the policy, or 3)', parseCount),
   clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
@@ -38,9 +80,25 @@ export const claimBackupOptions = {
   ),
   keepOnFailure: flag('--keep-on-failure', 'leave snapshot, temporary claim and Job of a failed run for a look'),
   ...moverOptions,
+  ...backupMoverOptions,
 };
 /** `plan` is of all ways to back up. */
 export type ClaimBackupOptionValues = OptionValues<typeof claimBackupOptions> & { readonly plan: boolean };
+
+/** Which claims, where not one backup is named. The filters of backups narrow them further. */
+export const restoreSetOptions = {
+  statefulSet: parsed(
+    '--stateful-set <namespace/name>',
+    'all claims of a StatefulSet, or of another set of pods that names its claims alike (Strimzi), every ordinal',
+    parseClaim,
+  ),
+  run: text('--run <run>', 'all claims that this backup run backed up'),
+  at: text('--at <time>', 'as they were then: the newest backup of each claim up to a day or an instant'),
+  toNamespace: text('--to-namespace <name>', 'into this namespace, under their own names'),
+  skipExisting: flag('--skip-existing', 'leave claims that are there as they are, and restore the others'),
+  parallel: parsed('--parallel <n>', 'how many claims at a time (default: 3)', parseCount),
+};
+export type RestoreSetOptionValues = OptionValues<typeof restoreSetOptions>;
 
 export const claimRestoreOptions = {
   to: parsed('--to <namespace/claim>', 'the claim to make (default: as it was)', parseClaim),
@@ -49,7 +107,10 @@ export const claimRestoreOptions = {
   storageClass: text('--storage-class <name>', 'storage class of the new volume (default: as it was)'),
   size: parsed('--size <size>', 'size of the new volume, as 20Gi (default: as it was)', parseSize),
   createNamespace: flag('--create-namespace', 'make the namespace if it does not exist'),
-  allowIncomplete: flag('--allow-incomplete', 'also restore a backup in which files are missing'),
+  allowIncomplete: flag(
+    '--allow-incomplete',
+    'also restore a backup in which files are missing, or a set of which a claim has no backup',
+  ),
   plan: flag('--plan', 'show what would be made, where and why, and make nothing'),
   abandon: flag('--abandon', 'remove what an unfinished restore of this backup into this claim left'),
   clusterUid: text('--cluster-uid <uid>', 'identity of the cluster (default: UID of the namespace kube-system)'),
@@ -63,6 +124,14 @@ function parseMethod(given: string): (typeof methods)[number] {
   const found = methods.find((method) => method.toLowerCase() === given.toLowerCase());
   if (found === undefined) throw new Error(`is none of ${methods.join(', ')}`);
   return found;
+}
+
+function oneOf<T extends string>(values: readonly T[]): (given: string) => T {
+  return (given) => {
+    const found = values.find((value) => value === given);
+    if (found === undefined) throw new Error(`is none of ${values.join(', ')}`);
+    return found;
+  };
 }
 
 function parseCount(given: string): number {

@@ -3,7 +3,6 @@
  */
 import { HoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
-
 import type { SnapshotFilter } from '../repository/snapshots.ts';
 import { describePlan } from '../restore/describe-plan.ts';
 import type { RestoreWishes } from '../restore/facts.ts';
@@ -45,7 +44,7 @@ export async function restoreToClaim(request: Request, context: CommandContext):
       onEvent: ({ step, message }) => output.note(`${step}: ${message}`),
       signal,
     });
-    report(plan, result, output);
+    reportRestored(plan, result, output);
   });
 }
 
@@ -70,7 +69,7 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
   throw new TypeError('a plan is missing without any refusal');
 }
 
-function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
+export function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
   const { to, zone, storageClass, size, createNamespace, allowIncomplete } = options;
   return {
     createNamespace,
@@ -83,7 +82,7 @@ function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
   };
 }
 
-function report(plan: RestorePlan, result: RestoreResult, output: Output): void {
+export function reportRestored(plan: RestorePlan, result: RestoreResult, output: Output): void {
   if (output.json) {
     output.value({ type: 'summary', backupId: plan.backup.id, ...result });
     return;

@@ -50,6 +50,11 @@ export function tagOf({ tags = [] }: Pick<Snapshot, 'tags'>, name: string): stri
   return tags.find((tag) => tag.startsWith(`${name}=`))?.slice(name.length + 1);
 }
 
+/** False when files could not be read while it was made. Other programs do not say. */
+export function isComplete({ tags = [] }: Pick<Snapshot, 'tags'>): boolean {
+  return !tags.includes('state=incomplete');
+}
+
 /** What the backup itself says, or what completeClaims found; undefined where it is not of a claim. */
 export function claimOf(snapshot: Snapshot & Pick<NamedSnapshot, 'of'>): ClaimIdentity | undefined {
   if (snapshot.of) return snapshot.of;

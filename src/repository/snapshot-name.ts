@@ -36,8 +36,8 @@ export function parseSnapshotName(text: string): SnapshotName | undefined {
   };
 }
 
-/** The first nanosecond that is too late. */
-function parseLimit(text: string): bigint | undefined {
+/** From the day or instant that a user types to the first nanosecond that is too late; undefined where it is neither. */
+export function parseLimit(text: string): bigint | undefined {
   const day = dayForm.exec(text);
   if (day) {
     const [year, month, date] = day.slice(1).map(Number) as [number, number, number];

@@ -105,8 +105,8 @@ function newestOf(
   return matching.at(-1 - back);
 }
 
-/** Other programs do not say which cluster a backup is of. */
-function clusterOf(backup: NamedSnapshot): string[] {
+/** The cluster that a backup is of, if it says so. Other programs do not. */
+export function clusterOf(backup: NamedSnapshot): string[] {
   const uid = tagOf(backup, 'cluster-uid');
   if (uid !== undefined) return [uid];
   return claimOf(backup)?.layout === 'holdfast' ? ['none'] : [];

@@ -45,14 +45,23 @@ export interface ExistingClaim {
   /** The restore that made it and has not ended, by its mark. */
   readonly restoreId: string | null;
   readonly backupId: string | null;
+  /** The backup that it was restored from, by its mark. */
+  readonly restoredFrom: string | null;
 }
 
-export interface ClusterFacts {
+/** What is in the place of one restored claim. */
+export interface TargetFacts {
   readonly namespace: 'missing' | 'active' | 'terminating';
   readonly target: ExistingClaim | null;
   /** Fingerprint of the plan of an unfinished restore of the same backup to the same target. */
   readonly unfinished: string | null;
+}
+
+/** What is the same for all claims that are restored into a cluster. */
+export interface Surroundings {
   readonly storageClasses: readonly RecordedStorageClass[];
   readonly attributesClasses: readonly { readonly name: string; readonly driver: string }[];
   readonly nodes: readonly NodeFacts[];
 }
+
+export interface ClusterFacts extends TargetFacts, Surroundings {}

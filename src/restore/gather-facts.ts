@@ -4,37 +4,50 @@ import { conditionOf, type KubeObject, listAt, textAt, valueAt } from '../cluste
 import { ATTRIBUTES_CLASS, CLAIM, CSI_NODE, NAMESPACE, NODE, STORAGE_CLASS } from '../cluster/resources.ts';
 import { storageClassSchema } from '../manifest/kube-shapes.ts';
 import type { Recipe } from '../manifest/recipe.ts';
-import { claimOf, contentFolderOf } from '../repository/claim-layout.ts';
+import { claimOf, contentFolderOf, isComplete } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
-import type { BackupFacts, ClusterFacts, ExistingClaim, NodeFacts, RestoreWishes } from './facts.ts';
-import { backupMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
+import type {
+  BackupFacts,
+  ClusterFacts,
+  ExistingClaim,
+  NodeFacts,
+  RestoreWishes,
+  Surroundings,
+  TargetFacts,
+} from './facts.ts';
+import { backupMark, originMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
 import { targetOf } from './plan.ts';
 
 export interface FactsRequest {
   readonly backupId: string;
   readonly recipe: Recipe;
   readonly wishes: RestoreWishes;
-  readonly signal?: AbortSignal;
+  readonly signal?: AbortSignal | undefined;
 }
 
 /** @throws HoldfastError CLUSTER_DENIED when a right is missing: a plan made without knowing would be a guess. */
 export async function gatherFacts(cluster: Cluster, request: FactsRequest): Promise<ClusterFacts> {
-  const { backupId, recipe, wishes, signal } = request;
-  const { namespace, name } = targetOf(recipe, wishes);
-  const temporaryName = restoreObjectName(restoreIdOf(backupId, namespace, name));
-  const [space, target, temporary, classes, attributes, nodes, drivers] = await Promise.all([
-    cluster.get(NAMESPACE, undefined, namespace, signal),
-    cluster.get(CLAIM, namespace, name, signal),
-    cluster.get(CLAIM, namespace, temporaryName, signal),
+  const [surroundings, target] = await Promise.all([
+    gatherSurroundings(cluster, [request.recipe], request.signal),
+    gatherTarget(cluster, request),
+  ]);
+  return { ...surroundings, ...target };
+}
+
+/** What all claims of these recipes have to know. Throws like gatherFacts. */
+export async function gatherSurroundings(
+  cluster: Cluster,
+  recipes: readonly Recipe[],
+  signal?: AbortSignal,
+): Promise<Surroundings> {
+  const needsAttributes = recipes.some(({ claim }) => claim.spec.volumeAttributesClassName);
+  const [classes, attributes, nodes, drivers] = await Promise.all([
     cluster.list(STORAGE_CLASS, { signal }),
-    recipe.claim.spec.volumeAttributesClassName ? cluster.list(ATTRIBUTES_CLASS, { signal }) : [],
+    needsAttributes ? cluster.list(ATTRIBUTES_CLASS, { signal }) : [],
     cluster.list(NODE, { signal }),
     cluster.list(CSI_NODE, { signal }),
   ]);
   return {
-    namespace: stateOfNamespace(space),
-    target: target ? existingClaim(target) : null,
-    unfinished: temporary?.metadata.annotations?.[planMark] ?? null,
     // A copy that an unfinished restore made is no class for anybody to choose.
     storageClasses: classes
       .filter((object) => object.metadata.labels?.[restoreLabel] === undefined)
@@ -47,11 +60,28 @@ export async function gatherFacts(cluster: Cluster, request: FactsRequest): Prom
   };
 }
 
+/** What is in the place that a claim is restored to. Throws like gatherFacts. */
+export async function gatherTarget(cluster: Cluster, request: FactsRequest): Promise<TargetFacts> {
+  const { backupId, recipe, wishes, signal } = request;
+  const { namespace, name } = targetOf(recipe, wishes);
+  const temporaryName = restoreObjectName(restoreIdOf(backupId, namespace, name));
+  const [space, target, temporary] = await Promise.all([
+    cluster.get(NAMESPACE, undefined, namespace, signal),
+    cluster.get(CLAIM, namespace, name, signal),
+    cluster.get(CLAIM, namespace, temporaryName, signal),
+  ]);
+  return {
+    namespace: stateOfNamespace(space),
+    target: target ? existingClaim(target) : null,
+    unfinished: temporary?.metadata.annotations?.[planMark] ?? null,
+  };
+}
+
 /** The facts that a restic snapshot itself tells about a backup that has a recipe. */
 export function backupFactsOf(snapshot: StoredSnapshot): BackupFacts {
   return {
     id: snapshot.id,
-    complete: !(snapshot.tags ?? []).includes('state=incomplete'),
+    complete: isComplete(snapshot),
     files: snapshot.summary?.total_files_processed ?? null,
     bytes: snapshot.summary?.total_bytes_processed ?? null,
     contentFolder: folderOfContent(snapshot),
@@ -74,6 +104,7 @@ function existingClaim(claim: KubeObject): ExistingClaim {
     phase: textAt(claim, 'status', 'phase') ?? 'Pending',
     restoreId: claim.metadata.labels?.[restoreLabel] ?? null,
     backupId: claim.metadata.annotations?.[backupMark] ?? null,
+    restoredFrom: claim.metadata.annotations?.[originMark] ?? null,
   };
 }
 

@@ -113,14 +113,14 @@ describe('a plan', () => {
 
   test('goes on with what an earlier run of it left', () => {
     const unfinished = planOf().temporaryClaim.metadata.annotations['restore.holdfast.dev/plan']!;
-    const parked = { uid: 'u', phase: 'Pending', restoreId: id, backupId: backup.id };
+    const parked = { uid: 'u', phase: 'Pending', restoreId: id, backupId: backup.id, restoredFrom: null };
     expect(planOf({ facts: { unfinished, target: parked } }).resumes).toBe(true);
   });
 });
 
 describe('a restore is refused', () => {
-  const exists = { uid: 'u', phase: 'Bound', restoreId: null, backupId: null };
-  const waiting = { uid: 'u', phase: 'Pending', restoreId: 'other', backupId: 'ef'.repeat(32) };
+  const exists = { uid: 'u', phase: 'Bound', restoreId: null, backupId: null, restoredFrom: null };
+  const waiting = { uid: 'u', phase: 'Pending', restoreId: 'other', backupId: 'ef'.repeat(32), restoredFrom: null };
   const noClass = { wishes: { storageClass: 'gone' } };
   const block = recipeOf({ claim: { spec: { volumeMode: 'Block' } } });
 

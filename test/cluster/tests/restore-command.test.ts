@@ -1,9 +1,8 @@
 /** `holdfast restore` as a user runs it: planned, killed, run again, given up. */
-import { spawn } from 'node:child_process';
-import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { CLAIM } from '../../../src/cluster/resources.ts';
 import { restoreIdOf } from '../../../src/restore/marks.ts';
+import { type Ended, runRestore } from './restore-cli.ts';
 import {
   type Backup,
   leftovers,
@@ -30,36 +29,10 @@ afterAll(async () => {
   await scene.close();
 });
 
-interface Ended {
-  readonly exitCode: number | null;
-  readonly stdout: string;
-  readonly stderr: string;
-}
-
 /** Runs `holdfast restore` of the backup into `claim`; killed hard as soon as it says the words. */
 function restore(claim: string, args: readonly string[], killAt?: string): Promise<Ended> {
-  scene.restores.set(restoreIdOf(backup.snapshot.id, namespace, claim), namespace);
-  const command = join(import.meta.dirname, '../../../cmd/holdfast.js');
-  const env = {
-    ...process.env,
-    ...scene.credentials,
-    RESTIC_REPOSITORY: scene.url,
-    KUBECONFIG: scene.state.kubeconfig,
-    HOLDFAST_MOVER_IMAGE: 'localhost/holdfast:test',
-    // A machine's bundle of authorities is too large to be sent along, and this server needs none.
-    AWS_CA_BUNDLE: undefined,
-  };
-  const all = [command, 'restore', backup.snapshot.id, '--to', `${namespace}/${claim}`, ...args];
-  const child = spawn(process.execPath, all, { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const said = { stdout: '', stderr: '' };
-  child.stdout.on('data', (data) => {
-    said.stdout += data;
-  });
-  child.stderr.on('data', (data) => {
-    said.stderr += data;
-    if (killAt !== undefined && said.stderr.includes(killAt)) child.kill('SIGKILL');
-  });
-  return new Promise((resolve) => child.once('close', (exitCode) => resolve({ exitCode, ...said })));
+  const all = [backup.snapshot.id, '--to', `${namespace}/${claim}`, ...args];
+  return runRestore(scene, all, (said) => (killAt !== undefined && said.includes(killAt) ? 'kill' : undefined));
 }
 
 test('a plan makes nothing', async () => {

@@ -20,7 +20,7 @@ import {
   VOLUME,
 } from '../../../src/cluster/resources.ts';
 import { captureRecipe } from '../../../src/manifest/capture.ts';
-import { encodeRecipe } from '../../../src/manifest/recipe.ts';
+import { type Consumer, encodeRecipe } from '../../../src/manifest/recipe.ts';
 import type { StoredSnapshot } from '../../../src/repository/format/snapshot.ts';
 import { initRepository, type Repository } from '../../../src/repository/repository.ts';
 import { listSnapshots } from '../../../src/repository/snapshots.ts';
@@ -109,17 +109,30 @@ export interface Backup {
   readonly tree: string;
 }
 
-/** Backs up a folder as the volume of a claim `shop/data-db-0` that was in zone b, 200 MiB, of the class `zonal-wait`. */
-export async function makeBackup(
-  scene: Scene,
-  options: { source?: string; claim?: object; volume?: object; storageClass?: object; tags?: string[] } = {},
-): Promise<Backup> {
+export interface BackupOptions {
+  readonly source?: string;
+  /** Default: data-db-0 of the namespace shop. */
+  readonly name?: string;
+  readonly claim?: object;
+  readonly volume?: object;
+  readonly storageClass?: object;
+  readonly consumers?: readonly Consumer[];
+  readonly tags?: readonly string[];
+}
+
+/** Backs up a folder as the volume of a claim of `shop` that was in zone b, 200 MiB, of the class `zonal-wait`. */
+export async function makeBackup(scene: Scene, options: BackupOptions = {}): Promise<Backup> {
+  const { name = 'data-db-0' } = options;
   const source = options.source ?? (await mkdtemp(join(scene.folder, 'tree-')));
   if (options.source === undefined) await makeTree(source);
   const driver = 'zonal.csi.holdfast.test';
   const storageClass = { metadata: { name: 'zonal-wait' }, provisioner: driver, parameters: undefined };
   const recipe = captureRecipe({
-    claim: change(change(rawClaim, { spec: { storageClassName: 'zonal-wait' } }), options.claim ?? {}),
+    claim: change(
+      change(rawClaim, { metadata: { name }, spec: { storageClassName: 'zonal-wait' } }),
+      options.claim ?? {},
+    ),
+    consumers: options.consumers ?? [],
     volume: change(
       change(rawVolume, { spec: { storageClassName: 'zonal-wait', csi: { driver } } }),
       options.volume ?? {},
@@ -132,11 +145,11 @@ export async function makeBackup(
   const { backupId } = await backupFolder(scene.repository, {
     source,
     host: 'test',
-    paths: ['/shop/data-db-0'],
+    paths: [`/shop/${name}`],
     tags: options.tags ?? ['state=complete'],
     parentId: null,
     place: {
-      dirs: ['shop', 'data-db-0'],
+      dirs: ['shop', name],
       name: 'volume',
       files: [{ name: 'manifest.json', content: encodeRecipe(recipe) }],
     },
