@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os';
 import { defineConfig, type TestUserConfig } from 'vitest/config';
 
 const inCluster: TestUserConfig = {
@@ -19,6 +20,8 @@ export default defineConfig({
           testTimeout: 60_000,
           hookTimeout: 60_000,
           pool: 'forks',
+          // The default leaves one of two processors to the run itself, which needs next to none.
+          maxWorkers: Math.max(2, availableParallelism() - 1),
         },
       },
       {

@@ -60,7 +60,9 @@ async function listed(): Promise<string[]> {
 async function leftBy(args: readonly string[]): Promise<{ ours: string[]; theirs: string[] }> {
   const expanded = args.map((arg) => arg.replace('SOURCE', source).replace('PLACE', place.folder));
   const env = { ...place.env, NAME: 'node_modules' };
-  expect(await runCli(['backup', '--dir', source, ...expanded], { env })).toMatchObject({ exitCode: 0, stderr: '' });
+  const { exitCode, stderr } = await runCli(['backup', '--dir', source, ...expanded], { env });
+  // On a busy machine a backup takes long enough to tell how far it is.
+  expect({ exitCode, warnings: stderr.replace(/^backing up: .*\n/gm, '') }).toEqual({ exitCode: 0, warnings: '' });
   const ours = await listed();
   await restic(['backup', '.', ...expanded], { cwd: source, env: { ...resticEnv(place), NAME: 'node_modules' } });
   return { ours, theirs: await listed() };

@@ -1,8 +1,10 @@
 /** Repositories in temporary folders, made by us or by restic, for tests of the repository. */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { changePassword } from '../../src/repository/key-management.ts';
 import { initRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
+import type { Store } from '../../src/store/store.ts';
 import { restic } from '../setup/restic.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 
@@ -24,11 +26,17 @@ export async function makeRepository(chunker: 'gear' | 'rabin' = 'rabin'): Promi
   return { folder, repository, env: envOf(folder) };
 }
 
-/** A new repository of restic's. */
+/** A new repository of restic's, with a key that costs little. */
 export async function makeResticRepository(version: 1 | 2 = 2): Promise<TestRepository> {
   const folder = join(await tempDir(), 'repository');
   await restic(['init', '--repository-version', String(version)], { env: envOf(folder) });
-  return { folder, repository: await openRepository(openFolderStore(folder), password), env: envOf(folder) };
+  return { folder, repository: await cheapen(openFolderStore(folder), password), env: envOf(folder) };
+}
+
+/** restic makes keys that cost half a second of computing, which each of its commands would pay again. */
+export async function cheapen(store: Store, itsPassword: string): Promise<Repository> {
+  await changePassword(await openRepository(store, itsPassword), itsPassword, { kdf: cheapKdf });
+  return openRepository(store, itsPassword);
 }
 
 /** A folder with a few small files and folders, different for each seed. */

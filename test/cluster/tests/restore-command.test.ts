@@ -31,6 +31,7 @@ afterAll(async () => {
 
 /** Runs `holdfast restore` of the backup into `claim`; killed hard as soon as it says the words. */
 function restore(claim: string, args: readonly string[], killAt?: string): Promise<Ended> {
+  scene.restores.set(restoreIdOf(backup.snapshot.id, namespace, claim), namespace);
   const all = [backup.snapshot.id, '--to', `${namespace}/${claim}`, ...args];
   return runRestore(scene, all, (said) => (killAt !== undefined && said.includes(killAt) ? 'kill' : undefined));
 }
