@@ -4,7 +4,7 @@ import { resolve } from 'node:path';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import type { Repository } from '../repository/repository.ts';
 import { findSnapshot } from '../repository/snapshots.ts';
-import { type BackupOptions, backupFolder } from '../volume/backup.ts';
+import type { BackupOptions } from '../volume/backup.ts';
 import { type ClaimParts, partsOfClaim } from './claim-folder.ts';
 import type { CommandContext } from './command.ts';
 import { excludeRules } from './exclude-options.ts';
@@ -14,6 +14,8 @@ export async function backUpFolder(
   given: BackupRequest & { readonly dir: string },
   context: CommandContext,
 ): Promise<void> {
+  // Loaded while the password is tried.
+  const engine = import('../volume/backup.ts');
   const path = resolve(given.dir);
   const source = await realFolder(path);
   const { parent, skipIfUnchanged, ignoreInode, ignoreCtime, as } = given;
@@ -28,7 +30,7 @@ export async function backUpFolder(
     ignoreCtime,
   };
   const summary = await runWatched(context, given.plan, async (repository, run) =>
-    backupFolder(repository, {
+    (await engine).backupFolder(repository, {
       ...withClaim(common, as && (await partsOfClaim(repository, { ...given, as }))),
       ...run,
       ...(await parentOption(repository, parent)),

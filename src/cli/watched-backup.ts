@@ -7,7 +7,7 @@ import type { Repository } from '../repository/repository.ts';
 import { discardingStore } from '../store/discarding-store.ts';
 import type { RunOptions } from '../volume/backup-run.ts';
 import type { BackupProgress, BackupSummary } from '../volume/backup-summary.ts';
-import { withBackupThread } from '../volume/backup-thread.ts';
+import { BackupThreads } from '../volume/backup-thread.ts';
 import { type FolderOptionValues, orVariable, parseCompression, parsePackSize } from './backup-options.ts';
 import type { CommandContext } from './command.ts';
 import { withLockedRepository } from './open-repository.ts';
@@ -35,7 +35,7 @@ export function labelsFrom(
   };
 }
 
-type RunParts = Required<Pick<RunOptions, 'onProgress' | 'signal' | 'confirmLock' | 'thread'>>;
+type RunParts = Required<Pick<RunOptions, 'onProgress' | 'signal' | 'confirmLock' | 'threads'>>;
 
 /** Runs a backup under a lock, with its progress shown; a plan reads everything and writes nothing but the lock. */
 export async function runWatched(
@@ -45,16 +45,22 @@ export async function runWatched(
 ): Promise<BackupSummary> {
   const progress = createProgress(context.output);
   const startMs = Date.now();
-  return withBackupThread((thread) =>
-    withLockedRepository(context, (repository, signal, lock) =>
+  const threads = new BackupThreads();
+  threads.prepare();
+  try {
+    return await withLockedRepository(context, (repository, signal, lock) =>
       run(plan ? { ...repository, store: discardingStore(repository.store) } : repository, {
         onProgress: (now) => progress.update(() => progressLine(now, Date.now() - startMs)),
         signal,
         confirmLock: () => lock.confirm(),
-        thread,
+        threads,
       }),
-    ),
-  ).finally(progress.clear);
+    );
+  } finally {
+    progress.clear();
+    // Those that the backup did not come to use.
+    await threads.close();
+  }
 }
 
 /** Throws BACKUP_INCOMPLETE where something could not be read. */

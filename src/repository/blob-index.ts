@@ -152,7 +152,7 @@ export class BlobIndex {
     const entry = Atomics.add(this.#counter, 0, 1);
     if (entry >= this.capacity) throw new HoldfastError('INDEX_FULL', { blobs: this.capacity });
     const base = entry * wordsPerEntry;
-    this.#words.set(this.#scratch, base);
+    for (let i = 0; i < 8; i++) this.#words[base + i] = this.#scratch[i]!;
     this.#words[base + packWord] = tree ? pack | treeBit : pack;
     this.#words[base + offsetWord] = offset;
     this.#words[base + lengthWord] = length;

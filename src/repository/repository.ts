@@ -91,7 +91,9 @@ export async function loadFile(repository: Repository, type: DocumentType, id: s
     throw damaged(document, `it begins with the unknown byte ${mark}`);
   }
   try {
-    return zstdDecompressSync(plain.subarray(1), { maxOutputLength: mostBytes[type] });
+    // In pieces of about the whole: Node's own are of 16 KiB, and an index has megabytes.
+    const chunkSize = Math.min(Math.max(4 * plain.length, 1 << 14), 8 << 20);
+    return zstdDecompressSync(plain.subarray(1), { maxOutputLength: mostBytes[type], chunkSize });
   } catch (error) {
     throw damaged(document, 'it does not decompress', error);
   }

@@ -5,7 +5,10 @@
 import { closeSync, constants } from 'node:fs';
 import { isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
+import { readHexId } from '../repository/format/hex-id.ts';
+import { NodeHead } from '../repository/format/node-head.ts';
 import { encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
+import { goModeFromPosix } from './attributes.ts';
 import {
   type ChangeRules,
   type EntriesJob,
@@ -22,7 +25,8 @@ import { withShortPath } from './long-path.ts';
 import { openFolder, openForReading } from './open-entry.ts';
 import { type Known, ParentEntries, type SameNode } from './parent-entries.ts';
 import { everyContentId } from './parent-tree.ts';
-import { plainFileHead, readExtendedAttributes, readFurther, statusAttributes } from './read-attributes.ts';
+import { readExtendedAttributes, readFurther, statusAttributes } from './read-attributes.ts';
+import { groupName, userName } from './user-names.ts';
 
 /** Files above this size become jobs of their own. */
 export const inlineFileBytes = 4 << 20;
@@ -33,6 +37,7 @@ const comma = 0x2c;
 /** Memory that lives as long as the thread, which does one batch at a time. */
 const status = new FileStatus();
 const statusAfter = new FileStatus();
+const head = new NodeHead({ user: userName, group: groupName });
 const nameBytes = Buffer.alloc(256);
 let nodeBytes = Buffer.allocUnsafeSlow(256 << 10);
 
@@ -114,9 +119,9 @@ export class EntriesBatch {
     const plain = statusAttributes(Buffer.from(name, 'latin1'), status);
     if (!plain) return;
     const attributes = withShortPath(this.#path(name), (path) => readFurther(path, plain));
-    const head = encodeNodeHead(attributes);
-    if (attributes.type === 'dir') this.#directory(name, head);
-    else this.#write(`${head}null},`);
+    const headText = encodeNodeHead(attributes);
+    if (attributes.type === 'dir') this.#directory(name, headText);
+    else this.#write(`${headText}null},`);
   }
 
   /**
@@ -125,7 +130,8 @@ export class EntriesBatch {
    */
   #isUnchanged(name: string): boolean {
     if (!this.#parent || status.links !== 1 || !this.#isSettled()) return false;
-    const same = this.#parent.findSame(plainFileHead(name, status, status.sizeBytes));
+    setPlainHead(name, status.sizeBytes);
+    const same = this.#parent.findSame(head);
     return same !== undefined && this.#takeOver(same);
   }
 
@@ -141,8 +147,8 @@ export class EntriesBatch {
     return seconds < limit.seconds || (seconds === limit.seconds && nanoseconds < limit.nanoseconds);
   }
 
-  #directory(name: string, head: string): void {
-    this.#write(`${head}null,"subtree":"`);
+  #directory(name: string, headText: string): void {
+    this.#write(`${headText}null,"subtree":"`);
     this.#holes.push({ kind: 'folder', at: this.#length, name });
     this.#write(`${'0'.repeat(folderIdBytes)}"},`);
   }
@@ -152,11 +158,13 @@ export class EntriesBatch {
     const extendedAttributes = withShortPath(this.#path(name), readExtendedAttributes);
     const isPlain = status.links === 1 && extendedAttributes.length === 0;
     const attributes = () => ({ ...statusAttributes(Buffer.from(name, 'latin1'), status)!, extendedAttributes });
-    const headFor = (size: number) =>
-      isPlain ? plainFileHead(name, status, size) : encodeNodeHead({ ...attributes(), sizeBytes: size });
-    const head = headFor(sizeBytes);
+    const setHead = (size: number) => {
+      if (isPlain) setPlainHead(name, size);
+      else head.setText(encodeNodeHead({ ...attributes(), sizeBytes: size }));
+    };
+    setHead(sizeBytes);
     const known = this.#parent?.find(name, head);
-    if (known && this.#isSettled() && this.#reuse(known, head)) return;
+    if (known && this.#isSettled() && this.#reuse(known)) return;
     if (sizeBytes > inlineFileBytes) {
       this.#copyRun();
       const { isSparse } = status;
@@ -166,8 +174,8 @@ export class EntriesBatch {
     }
     const { written, changed } = this.#read(sizeBytes);
     this.#count(known, written, changed);
-    const exact = written.readBytes === sizeBytes ? head : headFor(written.readBytes);
-    this.#write(`${exact}[${written.content}]},`);
+    if (written.readBytes !== sizeBytes) setHead(written.readBytes);
+    this.#writeFile(written.content);
   }
 
   #count(known: Known | undefined, written: WrittenContent, changed: boolean): void {
@@ -194,8 +202,8 @@ export class EntriesBatch {
   }
 
   /** Takes over the parent's content where the file did not change and all its blobs are there. */
-  #reuse(known: Known, head: string): boolean {
-    return known.same ? this.#takeOver(known.same) : this.#takeContent(known.node!, head);
+  #reuse(known: Known): boolean {
+    return known.same ? this.#takeOver(known.same) : this.#takeContent(known.node!);
   }
 
   #takeOver({ start, end, contentAt }: SameNode): boolean {
@@ -208,12 +216,12 @@ export class EntriesBatch {
     return true;
   }
 
-  #takeContent(node: TreeNode, head: string): boolean {
+  #takeContent(node: TreeNode): boolean {
     if (node.type !== 'file' || !node.content || !isSameVersion(node, status, this.#job.change)) return false;
     const content = node.content.map((id) => `"${id}"`).join(',');
     const bytes = Buffer.from(content, 'latin1');
     if (!this.#allStored(bytes, 0, bytes.length)) return false;
-    this.#write(`${head}[${content}]},`);
+    this.#writeFile(content);
     this.#countUnmodified();
     return true;
   }
@@ -229,9 +237,16 @@ export class EntriesBatch {
       // A hole is millions of times the same.
       if (last >= 0 && bytes.compare(bytes, last, last + folderIdBytes, at, at + folderIdBytes) === 0) return true;
       last = at;
-      this.#id.write(bytes.toString('latin1', at, at + folderIdBytes), 'hex');
-      return this.#index.has('data', this.#id);
+      return readHexId(bytes, at, this.#id) && this.#index.has('data', this.#id);
     });
+  }
+
+  /** The head at hand and its content, as the ids of its blobs in quotes. */
+  #writeFile(content: string): void {
+    this.#copyRun();
+    this.#reserve(head.length);
+    this.#length += head.bytes.copy(nodeBytes, this.#length, 0, head.length);
+    this.#write(`[${content}]},`);
   }
 
   #write(text: string): void {
@@ -260,6 +275,10 @@ export class EntriesBatch {
     nodeBytes.copy(larger, 0, 0, this.#length);
     nodeBytes = larger;
   }
+}
+
+function setPlainHead(name: string, sizeBytes: number): void {
+  head.setPlainFile(name, goModeFromPosix(status.mode), status, sizeBytes);
 }
 
 function isFile(mode: number): boolean {

@@ -1,5 +1,4 @@
 /** The frame of every backup: index, threads and uploads around what is stored, then the snapshot, last of all. */
-import type { Worker } from 'node:worker_threads';
 import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { BlobReader } from '../repository/blob-reader.ts';
@@ -22,6 +21,7 @@ import {
   type SnapshotLabels,
   summarize,
 } from './backup-summary.ts';
+import { BackupThreads } from './backup-thread.ts';
 import { FolderWalk } from './backup-walk.ts';
 import { BackupWorkers } from './backup-workers.ts';
 import type { Exclusion } from './exclude.ts';
@@ -31,8 +31,8 @@ export interface RunOptions extends SnapshotLabels {
   /** When the data was cut, in milliseconds since 1970 (fractions are dropped); the time of the snapshot. Default now. */
   readonly timeMs?: number;
   readonly workers?: number;
-  /** A thread of withBackupThread: its start has been paid for. */
-  readonly thread?: Worker;
+  /** Some may have been started already; none are left when the backup ends. */
+  readonly threads?: BackupThreads;
   /** 4 to 128 MiB. Default 16. */
   readonly packSizeBytes?: number;
   /** Default auto. */
@@ -68,6 +68,7 @@ export interface RunTools {
 }
 
 export const defaultPackSizeBytes = 16 << 20;
+const manyFiles = 4096;
 /** Files changed this shortly before the parent was cut may have changed again within the same tick of their clock. */
 const strictChange: ChangeRules = { ignoreInode: false, ignoreCtime: false };
 const settleNs = 2_000_000_000n;
@@ -82,10 +83,36 @@ export async function runBackup(
   options: RunOptions,
   source: RunSource,
 ): Promise<BackupSummary> {
-  const clock = options.clock ?? systemClock;
+  const { clock = systemClock, threads = new BackupThreads() } = options;
   const startMs = clock.nowMs();
+  try {
+    if (hasManyFiles(source.parent) && options.workers !== 1) threads.prepare();
+    const index = await loadIndex(repository, 'write');
+    return await storeSource(repository, options, source, { index, threads, clock, startMs });
+  } finally {
+    await threads.close();
+  }
+}
+
+/** More than one thread will be needed for certain. */
+function hasManyFiles(parent: StoredSnapshot | undefined): boolean {
+  return (parent?.summary?.total_files_processed ?? 0) > manyFiles;
+}
+
+interface Begun {
+  readonly index: LoadedIndex;
+  readonly threads: BackupThreads;
+  readonly clock: Clock;
+  readonly startMs: number;
+}
+
+async function storeSource(
+  repository: Repository,
+  options: RunOptions,
+  source: RunSource,
+  { index, threads, clock, startMs }: Begun,
+): Promise<BackupSummary> {
   const { parent } = source;
-  const index = await loadIndex(repository, 'write');
   const uploader = new PackUploader(repository, clock);
   const workers = new BackupWorkers({
     repository,
@@ -95,7 +122,7 @@ export async function runBackup(
     workers: options.workers,
     compression: options.compression,
     verify: options.verify,
-    thread: options.thread,
+    threads,
   });
   const interrupt = () => workers.fail(interruptionOf(options.signal));
   options.signal?.addEventListener('abort', interrupt, { once: true });

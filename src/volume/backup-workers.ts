@@ -11,7 +11,7 @@ import type { PackUploader } from '../repository/pack-uploader.ts';
 import { type PackSlot, slotBytes } from '../repository/packer.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { BackupJob, BackupResult, BackupWorkerSetup, FailedResult, FromBackupWorker } from './backup-jobs.ts';
-import { startBackupThread } from './backup-thread.ts';
+import type { BackupThreads } from './backup-thread.ts';
 
 const treeSlotsPerWorker = 2;
 /** Jobs that wait before one more thread is worth its start. */
@@ -51,8 +51,7 @@ export interface BackupWorkersOptions {
   readonly verify?: boolean | undefined;
   /** Default: as many as there are processors. */
   readonly workers?: number | undefined;
-  /** The first thread, where it was started already. */
-  readonly thread?: Worker | undefined;
+  readonly threads: BackupThreads;
 }
 
 export class BackupWorkers {
@@ -70,7 +69,7 @@ export class BackupWorkers {
     this.#options = options;
     this.#uploader = options.uploader;
     this.count = options.workers ?? Math.min(availableParallelism(), mostWorkers);
-    this.#threads = [this.#start(options.thread)];
+    this.#threads = [this.#start()];
   }
 
   /**
@@ -110,7 +109,8 @@ export class BackupWorkers {
     }
   }
 
-  #start(worker = startBackupThread()): Thread {
+  #start(): Thread {
+    const worker = this.#options.threads.take();
     const { repository, index, packSizeBytes, compression, verify = true } = this.#options;
     const slots = {
       // One pack fills while others are on their way.

@@ -74,10 +74,9 @@ export class FileStatus {
     return this.#view.getBigUint64(inodeAt, true);
   }
 
-  /** The inode as a decimal number. */
-  get inodeText(): string {
-    const number = this.#number(inodeAt);
-    return number <= Number.MAX_SAFE_INTEGER ? String(number) : String(this.inode);
+  /** The same, rounded beyond 2^53. */
+  get inodeNumber(): number {
+    return this.#number(inodeAt);
   }
 
   /** st_dev */

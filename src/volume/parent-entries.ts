@@ -1,5 +1,6 @@
 /** The nodes of a parent tree, or of a part of it, as a batch looks them up: in ascending order of their names. */
 import { goLatin1NameJson } from '../repository/format/go-json.ts';
+import type { NodeHead } from '../repository/format/node-head.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import { findNode, nodeAt, sameHead } from './parent-tree.ts';
 
@@ -17,9 +18,6 @@ export interface Known {
   readonly node?: TreeNode;
 }
 
-/** Memory that lives as long as the thread, which does one batch at a time. */
-const headBytes = Buffer.allocUnsafeSlow(128 << 10);
-
 export class ParentEntries {
   readonly bytes: Buffer;
   /** What was found so far lies before. */
@@ -29,19 +27,18 @@ export class ParentEntries {
     this.bytes = bytes;
   }
 
-  /** The next node, if it is the same; `head` is what encodeNodeHead makes of the entry. */
-  findSame(head: string): SameNode | undefined {
-    return this.#sameAt(this.#cursor, writeHead(head));
+  /** The next node, if it is the same; `head` is that of the entry. */
+  findSame(head: NodeHead): SameNode | undefined {
+    return this.#sameAt(this.#cursor, head);
   }
 
   /** What the parent has under this name (latin1). Names have to be asked for in ascending order. */
-  find(name: string, head: string): Known | undefined {
-    const headLength = writeHead(head);
-    const next = this.#sameAt(this.#cursor, headLength);
+  find(name: string, head: NodeHead): Known | undefined {
+    const next = this.findSame(head);
     if (next) return { same: next };
     const start = findNode(this.bytes, goLatin1NameJson(name), this.#cursor);
     if (start < 0) return undefined;
-    const same = this.#sameAt(start, headLength);
+    const same = this.#sameAt(start, head);
     if (same) return { same };
     const found = nodeAt(this.bytes, start);
     if (found) this.#cursor = found.end + 1;
@@ -53,13 +50,8 @@ export class ParentEntries {
     this.#cursor = end + 1;
   }
 
-  #sameAt(start: number, headLength: number): SameNode | undefined {
-    const end = headLength > 0 ? sameHead(this.bytes, start, headBytes, headLength) : -1;
-    return end < 0 ? undefined : { start, contentAt: start + headLength, end };
+  #sameAt(start: number, head: NodeHead): SameNode | undefined {
+    const end = sameHead(this.bytes, start, head.bytes, head.length);
+    return end < 0 ? undefined : { start, contentAt: start + head.length, end };
   }
-}
-
-/** The length of the head in headBytes; 0 for one that is longer than any worth comparing. */
-function writeHead(head: string): number {
-  return headBytes.length > head.length * 3 ? headBytes.write(head, 0) : 0;
 }

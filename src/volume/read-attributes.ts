@@ -1,8 +1,6 @@
 /** Everything that a backup keeps of an entry except its content. Where it has no extended attributes: one call of the C library. */
 import { readlinkSync } from 'node:fs';
-import { goLatin1NameJson } from '../repository/format/go-json.ts';
-import { formatSeconds } from '../repository/format/time.ts';
-import { type ExtendedAttribute, encodePlainFileHead, type TreeNode } from '../repository/format/tree.ts';
+import type { ExtendedAttribute, TreeNode } from '../repository/format/tree.ts';
 import { goModeFromPosix, typeFromPosix } from './attributes.ts';
 import { FileStatus } from './file-status.ts';
 import { getAttribute, listAttributeNames } from './libc.ts';
@@ -42,25 +40,6 @@ export function statusAttributes(name: Buffer, status: FileStatus): EntryAttribu
     extendedAttributes: noAttributes,
     device: isDevice ? Number(status.ownDevice) : 0,
   };
-}
-
-/** The head of the node of a regular file with one link, as long as it has no extended attributes. `name` is latin1. */
-export function plainFileHead(name: string, status: FileStatus, sizeBytes: number): string {
-  const { uid, gid } = status;
-  const mtime = formatSeconds(status.mtimeSeconds, status.mtimeNanoseconds);
-  const head = {
-    nameJson: goLatin1NameJson(name),
-    type: 'file',
-    mode: goModeFromPosix(status.mode),
-    mtime,
-    atime: mtime,
-    ctime: formatSeconds(status.ctimeSeconds, status.ctimeNanoseconds),
-    uid,
-    gid,
-    user: userName(uid),
-    group: groupName(gid),
-  } as const;
-  return encodePlainFileHead(head, status.inodeText, sizeBytes);
 }
 
 /** All of an entry: what its status says, and what only further calls say. undefined for sockets. */

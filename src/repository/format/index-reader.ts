@@ -2,6 +2,7 @@
  * Reads the usual form of an index file, as restic and Holdfast write it, straight from its bytes: an index of millions
  * of blobs is the better part of what a backup of unchanged files reads, and as objects it would not fit into memory.
  */
+import { idBytes, idDigits, readHexId } from './hex-id.ts';
 import type { BlobType } from './pack.ts';
 
 /** Takes what an index file holds, in stored order. */
@@ -11,7 +12,6 @@ export interface IndexSink {
   blob(type: BlobType, id: Uint8Array, offset: number, length: number, uncompressedLength: number): void;
 }
 
-const idBytes = 32;
 const mostDigits = 10;
 const largestNumber = 0xffff_ffff;
 const zero = 0x30;
@@ -27,10 +27,6 @@ const comma = ',';
 const closeBlob = '}';
 const closePack = ']}';
 const closeList = ']}\n';
-
-/** Value of each hexadecimal digit; 16 and more for every other byte. */
-const digitValues = new Uint8Array(256).fill(255);
-for (const [value, digit] of [...'0123456789abcdef'].entries()) digitValues[digit.charCodeAt(0)] = value;
 
 /**
  * Passes all of the file to the sink; false where it has another form, valid or not, and only JSON can tell: then the
@@ -61,7 +57,7 @@ class IndexReader {
 
   #pack(): boolean {
     if (!this.#skip(openPack) || !this.#readId()) return false;
-    this.#sink.pack(this.#bytes.toString('latin1', this.#at - 2 * idBytes, this.#at));
+    this.#sink.pack(this.#bytes.toString('latin1', this.#at - idDigits, this.#at));
     if (!this.#skip(openBlobs)) return false;
     do if (!this.#blob()) return false;
     while (this.#skip(comma));
@@ -92,18 +88,9 @@ class IndexReader {
   }
 
   #readId(): boolean {
-    const bytes = this.#bytes;
-    const at = this.#at;
-    if (at + 2 * idBytes > bytes.length) return false;
-    let seen = 0;
-    for (let i = 0; i < idBytes; i++) {
-      const high = digitValues[bytes[at + 2 * i]!]!;
-      const low = digitValues[bytes[at + 2 * i + 1]!]!;
-      seen |= high | low;
-      this.#id[i] = (high << 4) | low;
-    }
-    this.#at = at + 2 * idBytes;
-    return seen < 16;
+    if (!readHexId(this.#bytes, this.#at, this.#id)) return false;
+    this.#at += idDigits;
+    return true;
   }
 
   /** A whole number as JSON has it, below 4 GiB. */

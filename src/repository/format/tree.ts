@@ -55,20 +55,15 @@ export function encodeNode(node: TreeNode): string {
 
 /** A node from `{` up to and including `"content":`. Then come the ids, and encodeNodeTail. */
 export function encodeNodeHead(node: Omit<TreeNode, 'content' | 'subtree'>): string {
-  const { mtimeNs, atimeNs, ctimeNs } = node;
+  const { mtimeNs, atimeNs, ctimeNs, mode, user, group } = node;
   const mtime = formatTime(mtimeNs);
-  let json = commonHead({
-    nameJson: goNameJson(node.name),
-    type: node.type,
-    mode: node.mode,
-    mtime,
-    atime: atimeNs === mtimeNs ? mtime : formatTime(atimeNs),
-    ctime: ctimeNs === mtimeNs ? mtime : formatTime(ctimeNs),
-    uid: node.uid,
-    gid: node.gid,
-    user: node.user,
-    group: node.group,
-  });
+  const atime = atimeNs === mtimeNs ? mtime : formatTime(atimeNs);
+  const ctime = ctimeNs === mtimeNs ? mtime : formatTime(ctimeNs);
+  let json = `{"name":${goNameJson(node.name)},"type":"${node.type}"`;
+  if (mode !== 0) json += `,"mode":${mode}`;
+  json += `,"mtime":"${mtime}","atime":"${atime}","ctime":"${ctime}","uid":${node.uid},"gid":${node.gid}`;
+  if (user !== '') json += `,"user":${goJsonString(user)}`;
+  if (group !== '') json += `,"group":${goJsonString(group)}`;
   if (node.inode !== 0n) json += `,"inode":${node.inode}`;
   if (node.deviceId !== 0n) json += `,"device_id":${node.deviceId}`;
   if (node.sizeBytes !== 0) json += `,"size":${node.sizeBytes}`;
@@ -77,36 +72,6 @@ export function encodeNodeHead(node: Omit<TreeNode, 'content' | 'subtree'>): str
   if (node.extendedAttributes.length > 0) json += `,"extended_attributes":[${attributesJson(node.extendedAttributes)}]`;
   if (node.device !== 0) json += `,"device":${node.device}`;
   return `${json},"content":`;
-}
-
-/** The beginning of every node. Times as formatTime gives them. */
-export interface CommonHead {
-  /** As goNameJson gives it. */
-  readonly nameJson: string;
-  readonly type: NodeType;
-  readonly mode: number;
-  readonly mtime: string;
-  readonly atime: string;
-  readonly ctime: string;
-  readonly uid: number;
-  readonly gid: number;
-  readonly user: string;
-  readonly group: string;
-}
-
-/** encodeNodeHead of a file with one link, an inode and no extended attributes, which nearly all entries are. */
-export function encodePlainFileHead(head: CommonHead, inode: string, sizeBytes: number): string {
-  const size = sizeBytes === 0 ? '' : `,"size":${sizeBytes}`;
-  return `${commonHead(head)},"inode":${inode}${size},"links":1,"content":`;
-}
-
-function commonHead({ nameJson, type, mode, mtime, atime, ctime, uid, gid, user, group }: CommonHead): string {
-  let json = `{"name":${nameJson},"type":"${type}"`;
-  if (mode !== 0) json += `,"mode":${mode}`;
-  json += `,"mtime":"${mtime}","atime":"${atime}","ctime":"${ctime}","uid":${uid},"gid":${gid}`;
-  if (user !== '') json += `,"user":${goJsonString(user)}`;
-  if (group !== '') json += `,"group":${goJsonString(group)}`;
-  return json;
 }
 
 /** What follows the ids: the subtree of a directory, and `}`. */
