@@ -1,5 +1,6 @@
 /** Keys of a repository: several passwords, one master key. Taking a key away does not change what it has opened. */
 import { HoldfastError } from '../base/errors.ts';
+import { refuseAppendOnly } from './append-only.ts';
 import { createKey, type KeyOptions, openKey } from './keys.ts';
 import type { Repository } from './repository.ts';
 
@@ -15,9 +16,11 @@ export async function addKey(repository: Repository, password: string, options: 
 
 /**
  * Removes the key that `name`, its id or the beginning of it, means; its id. The caller holds an exclusive lock.
- * Throws KEY_NOT_FOUND, and KEY_NEEDED for the key in use, which may be the last one that anybody can open.
+ * Throws REPOSITORY_APPEND_ONLY, KEY_NOT_FOUND, and KEY_NEEDED for the key in use, which may be the last one that
+ * anybody can open.
  */
 export async function removeKey(repository: Repository, name: string): Promise<string> {
+  refuseAppendOnly(repository, 'no key may be removed');
   const ids = await keyIds(repository);
   const matches = ids.filter((id) => name !== '' && id.startsWith(name));
   const [id] = matches;
@@ -27,12 +30,16 @@ export async function removeKey(repository: Repository, name: string): Promise<s
   return id;
 }
 
-/** Adds a key and removes the one in use; the new id. The caller holds an exclusive lock. */
+/**
+ * Adds a key and removes the one in use; the new id. The caller holds an exclusive lock. Throws REPOSITORY_APPEND_ONLY
+ * before it adds one.
+ */
 export async function changePassword(
   repository: Repository,
   password: string,
   options: KeyOptions = {},
 ): Promise<string> {
+  refuseAppendOnly(repository, 'the old key may not be removed');
   const id = await addKey(repository, password, options);
   await repository.store.remove('keys', repository.keyId);
   return id;

@@ -28,6 +28,16 @@ test('a second key opens the same master key, and says whose it is', async () =>
   );
 });
 
+test('no key goes, and none is replaced, where the repository is marked append-only', async () => {
+  const first = await made();
+  const id = await addKey(first, 'second', options);
+  const marked = { ...first, config: { ...first.config, append_only: true } };
+  const refused = { code: 'REPOSITORY_APPEND_ONLY' };
+  await expect(removeKey(marked, id)).rejects.toMatchObject(refused);
+  await expect(changePassword(marked, 'third', options)).rejects.toMatchObject(refused);
+  expect((await listKeys(first.store)).length).toBe(2);
+});
+
 test('a key goes by the beginning of its id, but never the one in use, and none by a name that several have', async () => {
   const first = await made();
   const id = await addKey(first, 'second', options);
