@@ -129,6 +129,7 @@ export class ClaimRun {
     const { plan, options, timeouts } = this.work;
     await sweepLeftovers(this.#cluster, this.#clock, {
       namespace: options.namespace,
+      moverNamespace: options.moverNamespace ?? options.namespace,
       claimUid: plan.source.claim.metadata.uid,
       title: plan.claim,
       run: options.run,
@@ -151,9 +152,10 @@ export class ClaimRun {
   async #cleanUp(): Promise<void> {
     const { plan, options, timeouts } = this.work;
     this.#say('clean-up', 'removes what was made for this backup');
-    const selector = `${claimSelector('backup', plan.source.claim.metadata.uid)},${RUN}=${options.run}`;
+    const labelSelector = `${claimSelector('backup', plan.source.claim.metadata.uid)},${RUN}=${options.run}`;
     try {
-      await removeWork(this.#cluster, options.namespace, selector, timeouts.cleanUpMs);
+      const place = { namespace: options.namespace, moverNamespace: plan.moverNamespace, labelSelector };
+      await removeWork(this.#cluster, place, timeouts.cleanUpMs);
     } catch (error) {
       if (!isHoldfastError(error)) throw error;
       this.#warn(`could not remove everything of this run, the next one will: ${error.message}`);

@@ -1,9 +1,10 @@
 /** What is made in the cluster for one backup of one claim: names, labels, and what the mover is told. Pure. */
 import type { BackupJob } from '../base/mover-protocol.ts';
 import { type Labels, workLabels, workName } from '../cluster/labels.ts';
-import { DEVICE_PATH, type MoverPod, VOLUME_PATH } from '../cluster/mover-pod.ts';
+import { DEVICE_PATH, type MoverPod, type RepositoryAccess, VOLUME_PATH } from '../cluster/mover-pod.ts';
 import { recipeFileName } from '../manifest/recipe.ts';
 import { type CollectedRecipe, tolerationsOf } from './collect-recipe.ts';
+import { userOf } from './mover-user.ts';
 import type { ReadyClaim } from './plan.ts';
 import type { BackupTimeouts, ClaimBackupRun } from './run.ts';
 
@@ -31,27 +32,40 @@ export function moveLimitMs({ plan, timeouts }: ClaimWork): number {
 }
 
 export function backupPod(work: ClaimWork, { pods }: CollectedRecipe, alive: string): MoverPod {
-  const { plan, options, name, labels, timeouts } = work;
+  const { plan, options, name, labels } = work;
+  const { moverNamespace, copy } = plan;
   const isLive = plan.method === 'FileCopy';
-  // A live mount is counted from the start of the Job: waiting for the node's turn holds the volume as well.
-  const limitMs = moveLimitMs(work) + (isLive ? 0 : timeouts.startMs);
   return {
     kind: 'backup',
-    namespace: options.namespace,
+    namespace: moverNamespace,
     name,
     labels,
     worksFor: plan.claim,
     claimName: isLive ? options.claim : name,
-    readOnlyClaim: isLive,
+    readOnlyClaim: isLive || copy?.accessMode === 'ReadOnlyMany',
     volumeMode: plan.source.volumeMode,
     settings: options,
-    repository: options.repository,
+    repository: accessOf(work),
     nodeSelector: plan.place.selector,
     // A node that takes no new pods still has the volume.
     tolerations: [...tolerationsOf(pods), ...(isLive ? [toleratesCordon] : [])],
-    activeDeadlineSeconds: Math.ceil(limitMs / 1000),
+    user: userOf(pods, options.claim),
+    activeDeadlineSeconds: deadlineOf(work),
     alive,
   };
+}
+
+/** A mover that has to run beside the claim although the credentials stay elsewhere has some of its own. */
+function accessOf({ plan, options }: ClaimWork): RepositoryAccess {
+  const { repository, moverNamespace = options.namespace, claimSecretName } = options;
+  if (plan.moverNamespace === moverNamespace || claimSecretName === undefined) return repository;
+  return { url: repository.url, secretName: claimSecretName };
+}
+
+/** A live mount is counted from the start of the Job: waiting for the node's turn holds the volume as well. */
+function deadlineOf(work: ClaimWork): number | undefined {
+  const limitMs = moveLimitMs(work) + (work.plan.method === 'FileCopy' ? 0 : work.timeouts.startMs);
+  return Number.isFinite(limitMs) ? Math.ceil(limitMs / 1000) : undefined;
 }
 
 const toleratesCordon = { key: 'node.kubernetes.io/unschedulable', operator: 'Exists', effect: 'NoSchedule' };

@@ -9,8 +9,11 @@ export async function cutSnapshot(claim: PreparedClaim): Promise<Cut> {
   const { cluster, work, job } = claim;
   const { plan, options, name, labels, timeouts } = work;
   const { namespace, claim: claimName, signal } = options;
+  const { moverNamespace } = plan;
+  // To the garbage collector an owner in another namespace is one that is gone.
+  const ties = moverNamespace === namespace ? { owners: ownedBy(job) } : { owners: [], moverNamespace };
   const className = plan.class?.class.metadata.name ?? '';
-  const wish = { namespace, name, claimName, className, labels, owners: ownedBy(job) };
+  const wish = { namespace, name, claimName, className, labels, ...ties };
   const made = await createSnapshot(cluster, wish, signal);
   const snapshot = await waitForCut(cluster, made, { ...watch(claim), timeoutMs: timeouts.cutMs });
   const time = textAt(snapshot, 'status', 'creationTime');

@@ -8,14 +8,15 @@ import type { ClaimBackupRun } from './run.ts';
 /** Throws what stands against it: the error of its PlannedClaim, or CLAIM_UNSETTLED where it was planned otherwise. */
 export async function planClaimBackup(cluster: Cluster, options: ClaimBackupRun): Promise<ReadyClaim> {
   const { namespace, claim: name, planned } = options;
-  refuseUnreachable(options.repository, namespace);
+  refuseUnreachable(options.repository, options.moverNamespace ?? namespace);
   const facts = await gatherFacts(cluster, {
     scope: { claims: [{ namespace, name }] },
     cluster: options.clusterFacts,
     signal: options.signal,
   });
-  const { method, snapshotClass, rules: policy } = options;
-  const [claim] = planBackup(facts, { method, snapshotClass, policy }).claims;
+  const { method, snapshotClass, rules: policy, moverNamespace, claimSecretName } = options;
+  const wishes = { method, snapshotClass, policy, moverNamespace, claimSecretName };
+  const [claim] = planBackup(facts, wishes).claims;
   if (claim === undefined) throw new TypeError('a claim that was asked for is not in its plan');
   if (claim.status !== 'ready') throw claim.error;
   if (planned !== undefined && wayOf(planned) !== wayOf(claim)) {

@@ -11,10 +11,11 @@ import { coverageOf } from '../policy/coverage.ts';
 import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
 import type { BackupFacts, ClaimFacts, ClusterFacts } from './facts.ts';
 import { type BackupMethod, chooseMethod } from './plan-method.ts';
+import { chooseMover, type MoverChoice, type MoverWishes } from './plan-mover.ts';
 import { choosePlace, type MoverPlace } from './plan-place.ts';
 import { type BackupSource, capacityOf, notesOf, selectableOf, sourceOf } from './source.ts';
 
-export interface PlanWishes {
+export interface PlanWishes extends MoverWishes {
   /** On the command line: comes before what a policy or a claim says. */
   readonly method?: MethodWish | undefined;
   readonly snapshotClass?: string | undefined;
@@ -29,7 +30,7 @@ export interface BackupPlan {
 
 export type PlannedClaim = ReadyClaim | LeftClaim;
 
-export interface ReadyClaim {
+export interface ReadyClaim extends MoverChoice {
   readonly status: 'ready';
   /** namespace/name */
   readonly claim: string;
@@ -91,6 +92,8 @@ export function planClaim(facts: ClaimFacts, cluster: ClusterFacts, wishes: Plan
   if (choice instanceof HoldfastError) return { status: 'blocked', claim, error: choice };
   const place = choosePlace(facts, source, choice, cluster);
   if (place instanceof HoldfastError) return { status: 'blocked', claim, error: place };
+  const mover = chooseMover(source, choice, wishes, policy?.spec.snapshots);
+  if (mover instanceof HoldfastError) return { status: 'blocked', claim, error: mover };
   const isCut = choice.method === 'SnapshotMove';
   return {
     status: 'ready',
@@ -100,6 +103,7 @@ export function planClaim(facts: ClaimFacts, cluster: ClusterFacts, wishes: Plan
     reason: choice.reason,
     class: isCut ? choice.class : undefined,
     storageClass: isCut ? choice.storageClass.metadata.name : undefined,
+    ...mover,
     place,
     estimate: estimateOf(facts, source),
     notes: [...notesOf(source), ...(place.note === undefined ? [] : [place.note])],

@@ -22,7 +22,9 @@ export async function runMover(claim: PreparedClaim, cut: Cut, wishes: MoverWish
   let result: MoverResult;
   try {
     result = await awaitMover(cluster, job, pod, {
+      queuedMs: timeouts.queuedMs,
       startTimeoutMs: timeouts.startMs,
+      stalledMs: timeouts.stalledMs,
       runTimeoutMs: moveLimitMs(work),
       signal: wishes.signal ?? options.signal,
       onStarted: async () => wishes.onStarted?.(),

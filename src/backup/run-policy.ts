@@ -18,6 +18,8 @@ import type { BackupFacts, LastBackup } from './facts.ts';
 import { backupFinder } from './find-backup.ts';
 import { gatherFacts, gatherLastBackups } from './gather-facts.ts';
 import { type BackupPlan, type LeftClaim, planBackup } from './plan.ts';
+import type { MoverWishes } from './plan-mover.ts';
+import { moverSettingsOf } from './policy-mover.ts';
 import type { BackupEvent, BackupFinder, BackupTimeouts } from './run.ts';
 import { type ClaimOutcome, type ClaimsRun, limitsOf, runClaims } from './run-claims.ts';
 
@@ -25,7 +27,10 @@ export interface PolicyRun {
   readonly policy: BackupPolicy;
   /** For the movers. */
   readonly access: RepositoryAccess;
+  /** Instead of what the policy says. */
   readonly settings: MoverSettings;
+  /** Default: movers run in the claims' namespace. */
+  readonly movers?: MoverWishes | undefined;
   readonly clusterUid: string;
   readonly clusterName?: string | undefined;
   /** Instead of what the policy and its claims say. */
@@ -65,7 +70,8 @@ export async function runPolicy(cluster: Cluster, repository: Repository, o: Pol
     common: { ...commonOf(o, backupFinder(repository), facts), writable: repository },
     onOutcome: o.onOutcome,
   });
-  await removeDeadMoverLocks(repository, cluster, clusterUid, policy.metadata.namespace);
+  const { namespace } = policy.metadata;
+  await removeDeadMoverLocks(repository, cluster, clusterUid, [namespace, o.movers?.moverNamespace ?? namespace]);
   const { removed, errors } = await applyPolicyRetention(repository, o);
   const uncovered = plan.claims.flatMap((claim) => (claim.status === 'uncovered' ? [claim] : []));
   return { run: o.run, outcomes, uncovered, removed, removalErrors: errors };
@@ -76,10 +82,10 @@ export async function planPolicy(
   cluster: Cluster,
   policy: BackupPolicy,
   lastBackups: ReadonlyMap<string, LastBackup>,
-  { method, snapshotClass, signal }: Pick<PolicyRun, 'method' | 'snapshotClass' | 'signal'> = {},
+  { method, snapshotClass, movers, signal }: Pick<PolicyRun, 'method' | 'snapshotClass' | 'movers' | 'signal'> = {},
 ): Promise<{ readonly plan: BackupPlan; readonly facts: BackupFacts }> {
   const facts = await gatherFacts(cluster, { scope: { namespace: policy.metadata.namespace }, lastBackups, signal });
-  return { plan: planBackup(facts, { policy, method, snapshotClass }), facts };
+  return { plan: planBackup(facts, { policy, method, snapshotClass, ...movers }), facts };
 }
 
 function refuseEmpty(policy: BackupPolicy, { claims }: BackupPlan): void {
@@ -91,8 +97,9 @@ function refuseEmpty(policy: BackupPolicy, { claims }: BackupPlan): void {
 function commonOf(o: PolicyRun, finder: BackupFinder, facts: BackupFacts): ClaimsRun['common'] {
   const { policy, clock } = o;
   return {
+    ...moverSettingsOf(policy),
     ...o.settings,
-    ...policy.spec.mover,
+    ...o.movers,
     repository: o.access,
     ...{ method: o.method, snapshotClass: o.snapshotClass },
     ...{ clusterName: o.clusterName, clusterUid: o.clusterUid, clusterFacts: facts.cluster },
@@ -104,8 +111,9 @@ function commonOf(o: PolicyRun, finder: BackupFinder, facts: BackupFacts): Claim
 }
 
 function timeoutsOf({ spec }: BackupPolicy): Partial<BackupTimeouts> {
-  const { cut, ready, start, move, liveMountMax } = spec.limits ?? {};
-  const given = { cutMs: cut, readyMs: ready, startMs: start, moveMs: move, liveMountMs: liveMountMax };
+  const { cut, ready, queue, start, stalled, move, liveMountMax } = spec.limits ?? {};
+  const waits = { cutMs: cut, readyMs: ready, queuedMs: queue, startMs: start };
+  const given = { ...waits, stalledMs: stalled, moveMs: move, liveMountMs: liveMountMax };
   const known = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return Object.fromEntries(known.map(([key, text]) => [key, parseDuration(text)]));
 }

@@ -7,6 +7,7 @@ import type { Repository } from '../repository/repository.ts';
 import type { ClusterFacts } from './facts.ts';
 import type { ReadyClaim } from './plan.ts';
 import type { BackupMethod } from './plan-method.ts';
+import type { MoverWishes } from './plan-mover.ts';
 
 export type BackupPhase = 'plan' | 'sweep' | 'snapshot' | 'copy' | 'mover' | 'clean-up' | 'warning' | 'retry';
 
@@ -21,8 +22,13 @@ export interface BackupTimeouts {
   readonly cutMs: number;
   /** From there until the snapshot can be read; cloud drivers upload meanwhile. */
   readonly readyMs: number;
+  /** Until a queue lets the mover start, where it is in one. */
+  readonly queuedMs: number;
   /** Until the mover's container runs. */
   readonly startMs: number;
+  /** A mover that makes no progress for so long is stopped. */
+  readonly stalledMs: number;
+  /** For all of the data. Default Infinity: as long as it gets on. */
   readonly moveMs: number;
   /** How long the volume of a pod at work is mounted beside it, even if nobody watches any more. */
   readonly liveMountMs: number;
@@ -34,15 +40,18 @@ const HOUR_MS = 3_600_000;
 export const backupTimeouts: BackupTimeouts = {
   cutMs: 10 * 60_000,
   readyMs: 4 * HOUR_MS,
+  queuedMs: 4 * HOUR_MS,
   startMs: 15 * 60_000,
-  moveMs: 24 * HOUR_MS,
+  stalledMs: 30 * 60_000,
+  moveMs: Number.POSITIVE_INFINITY,
   liveMountMs: HOUR_MS,
   cleanUpMs: 5 * 60_000,
 };
 
-export interface ClaimBackupOptions extends MoverSettings {
+export interface ClaimBackupOptions extends MoverSettings, MoverWishes {
   readonly namespace: string;
   readonly claim: string;
+  /** Its Secret is in the mover's namespace. */
   readonly repository: RepositoryAccess;
   /** Default: by the rules of the policy, or `auto`. */
   readonly method?: MethodWish | undefined;

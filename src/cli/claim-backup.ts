@@ -14,7 +14,7 @@ import { printBackupPlan } from './backup-plan-report.ts';
 import { type ClaimBackupOptionValues, parseClaim } from './claim-options.ts';
 import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
-import { moverSettings, repositoryAccess } from './mover-access.ts';
+import { moverSettings, moverWishes, repositoryAccess } from './mover-access.ts';
 import { clusterUidOf, withCluster } from './open-cluster.ts';
 import { withRepository } from './open-repository.ts';
 
@@ -32,6 +32,7 @@ export async function backUpClaims(
   const { output, signal } = context;
   const common = {
     ...moverSettings(options, context),
+    ...moverWishes(options, context),
     repository: await repositoryAccess(options, context),
     ...{ method: options.method, snapshotClass: options.snapshotClass },
     ...{ clusterName: options.clusterName, clusterUid: options.clusterUid },
@@ -44,7 +45,7 @@ export async function backUpClaims(
   const outcomes = await withCluster(context, (cluster) =>
     // Where this process has the password, it looks in the repository itself whether the backup is there.
     withKnownRepository(context, async (repository) => {
-      const { plan, facts } = await planNamed(cluster, wanted, options, signal);
+      const { plan, facts } = await planNamed(cluster, wanted, options, context);
       return runClaims(cluster, plan, {
         // Somebody is there who can try again, and knows better whether that makes sense.
         limits: { claims: options.parallel ?? defaultLimits.claims, retries: 0 },
@@ -78,7 +79,7 @@ async function showPlan(
   const { plan } = await withCluster(context, (cluster) =>
     withKnownRepository(context, async (repository) => {
       const last = repository && (await gatherLastBackups(repository, await clusterUidOf(cluster, options.clusterUid)));
-      return planNamed(cluster, wanted, options, context.signal, last);
+      return planNamed(cluster, wanted, options, context, last);
     }),
   );
   printBackupPlan(plan, context.output);
@@ -88,12 +89,13 @@ async function showPlan(
 async function planNamed(
   cluster: Cluster,
   claims: readonly ClaimName[],
-  { method, snapshotClass }: ClaimBackupOptionValues,
-  signal: AbortSignal,
+  options: ClaimBackupOptionValues,
+  context: CommandContext,
   lastBackups?: ReadonlyMap<string, LastBackup>,
 ): Promise<{ plan: BackupPlan; facts: BackupFacts }> {
-  const facts = await gatherFacts(cluster, { scope: { claims }, lastBackups, signal });
-  return { plan: planBackup(facts, { method, snapshotClass }), facts };
+  const facts = await gatherFacts(cluster, { scope: { claims }, lastBackups, signal: context.signal });
+  const { method, snapshotClass } = options;
+  return { plan: planBackup(facts, { method, snapshotClass, ...moverWishes(options, context) }), facts };
 }
 
 /** undefined where this process was not given the password, which then only the movers have. */

@@ -32,6 +32,8 @@ export interface Settings {
   readonly kubeContext: string | undefined;
   /** The image that movers run, where no flag names one. */
   readonly moverImage: string | undefined;
+  /** Holdfast's own namespace. */
+  readonly ownNamespace: string;
   /** In a mover's pod: where it leaves its answer. */
   readonly moverAnswerFile: string | undefined;
   /** Whole environment, for credentials and options of the store (flags are in it too) and for a mover's job. */
@@ -58,6 +60,7 @@ export function readSettings(options: GlobalOptions, env: Environment): Settings
     kubeconfig: options.kubeconfig,
     kubeContext: options.context,
     moverImage: filled(env, 'HOLDFAST_MOVER_IMAGE'),
+    ownNamespace: filled(env, 'HOLDFAST_NAMESPACE') ?? 'holdfast',
     moverAnswerFile: filled(env, 'HOLDFAST_ANSWER_FILE'),
     env: { ...env, ...storeFlags(options, env) },
     passwordSource: passwordSource(options.passwordFile, env, ''),

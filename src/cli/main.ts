@@ -4,6 +4,7 @@
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { CommandContext } from './command.ts';
 import { type Environment, type GlobalOptions, readSettings, wantsColour } from './config.ts';
+import { withCredentialFiles } from './credential-files.ts';
 import { reportFailure } from './failure.ts';
 import { createOutput, readerGone, type TextStream } from './output.ts';
 import { parseCommandLine } from './program.ts';
@@ -34,7 +35,7 @@ export async function main({ argv, env, stdout, stderr, interruption }: Surround
     if (invocation === undefined) return 0;
     options = invocation.globalOptions;
     const context: CommandContext = {
-      settings: readSettings(options, env),
+      settings: readSettings(options, await withCredentialFiles(env)),
       output: createOutput({ stdout, stderr, json: options.json ?? false, colour }),
       signal: stop.signal,
       endWith: (code) => {

@@ -15,7 +15,7 @@ import { withKnownRepository } from './claim-backup.ts';
 import type { ClaimBackupOptionValues } from './claim-options.ts';
 import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
-import { moverSettings } from './mover-access.ts';
+import { moverSettings, moverWishes } from './mover-access.ts';
 import { clusterUidOf, withCluster } from './open-cluster.ts';
 import { withRepository } from './open-repository.ts';
 import { formatAmount, type Output } from './output.ts';
@@ -47,13 +47,14 @@ export async function backUpByPolicy(
   }
   const { output, signal } = context;
   const { policy, repository: document } = choice;
-  const settings = moverSettings(options, context);
+  const settings = moverSettings(options, context, policy);
   const result = await withCluster(context, (cluster) =>
     withRepository(contextOf(choice, context), async (repository) =>
       runPolicy(cluster, repository, {
         policy,
         access: { url: document.spec.url, secretName: document.spec.secretName },
         settings,
+        movers: moverWishes(options, context, policy),
         clusterUid: await clusterUidOf(cluster, options.clusterUid),
         clusterName: options.clusterName,
         ...{ method: options.method, snapshotClass: options.snapshotClass, claimsAtOnce: options.parallel },
@@ -80,7 +81,8 @@ async function showPlan(
     withKnownRepository(contextOf(choice, context), async (repository) => {
       const last = repository && (await gatherLastBackups(repository, await clusterUidOf(cluster, options.clusterUid)));
       const { method, snapshotClass } = options;
-      return planPolicy(cluster, choice.policy, last ?? new Map(), { method, snapshotClass, signal: context.signal });
+      const wishes = { method, snapshotClass, movers: moverWishes(options, context, choice.policy) };
+      return planPolicy(cluster, choice.policy, last ?? new Map(), { ...wishes, signal: context.signal });
     }),
   );
   printBackupPlan(plan, context.output);

@@ -11,6 +11,8 @@ export const RUN = 'holdfast.dev/run';
 export const CLAIM_UID = 'holdfast.dev/claim-uid';
 /** Annotation: the claim that the object works for, as namespace/name, for people. */
 export const WORKS_FOR = 'holdfast.dev/claim';
+/** Annotation on a snapshot: the namespace of the Job that it was made for, where that is another one. */
+export const MOVER_NAMESPACE = 'holdfast.dev/mover-namespace';
 /** Annotation on the Job: renewed while its orchestrator lives. */
 export const ALIVE = 'holdfast.dev/alive';
 

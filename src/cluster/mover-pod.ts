@@ -3,6 +3,7 @@
  * sends it.
  */
 import { ALIVE, type Labels, WORKS_FOR } from './labels.ts';
+import { containerSecurity, imageUser, type MoverUser, podSecurity, type SecurityProfile } from './mover-security.ts';
 import type { NewObject } from './object.ts';
 
 /** How a mover in a pod gets at the repository. */
@@ -26,6 +27,12 @@ export interface MoverSettings {
       }
     | undefined;
   readonly priorityClassName?: string | undefined;
+  /** In the mover's namespace; it gets no token of it. Default: the namespace's default one. */
+  readonly serviceAccountName?: string | undefined;
+  /** Pod Security level to stay within; default baseline. */
+  readonly security?: SecurityProfile | undefined;
+  /** A LocalQueue of Kueue in the mover's namespace, which then says when the Job starts. */
+  readonly queueName?: string | undefined;
 }
 
 export interface MoverPod {
@@ -37,7 +44,7 @@ export interface MoverPod {
   readonly worksFor: string;
   /** The claim that is mounted: never the user's own in a backup from a snapshot, always in a copy of a volume in use. */
   readonly claimName: string;
-  /** The claim is the user's own, and its pods may be at work on it. */
+  /** The claim is the user's own, and its pods may be at work on it; or the storage itself gives it only to readers. */
   readonly readOnlyClaim?: boolean;
   readonly volumeMode: 'Filesystem' | 'Block';
   readonly settings: MoverSettings;
@@ -45,7 +52,10 @@ export interface MoverPod {
   /** `spec.nodeAffinity.required` of the source volume: some snapshots can be read only where the volume is (R5.7). */
   readonly nodeSelector?: unknown;
   readonly tolerations?: readonly unknown[];
-  readonly activeDeadlineSeconds: number;
+  /** Whose files they are, for a mover that is not root. */
+  readonly user?: MoverUser | undefined;
+  /** undefined: as long as it gets on. */
+  readonly activeDeadlineSeconds?: number | undefined;
   /** Written into the annotation that says this run is alive. */
   readonly alive: string;
 }
@@ -54,16 +64,11 @@ export const VOLUME_PATH = '/volume';
 export const DEVICE_PATH = '/dev/holdfast-volume';
 const ANSWER_FILE = '/dev/termination-log';
 const JOB_FOLDER = '/etc/holdfast/job';
+const CREDENTIALS_FOLDER = '/etc/holdfast/credentials';
 export const JOB_FILE = 'job.json';
 export const MOVER_CONTAINER = 'mover';
 /** After this a Job that nobody removed goes by itself, with all it owns. */
 const KEEP_FINISHED_SECONDS = 3600;
-
-/** All within the Pod Security level "baseline" (R10.2, R10.3). Restores give files back to their owners. */
-const CAPABILITIES = {
-  backup: ['DAC_OVERRIDE'],
-  restore: ['DAC_OVERRIDE', 'CHOWN', 'FOWNER', 'FSETID', 'SETFCAP', 'MKNOD'],
-} as const;
 
 /** Born suspended: its ConfigMap, its Secret and its claim are made first, owned by it. */
 export function moverJob(pod: MoverPod): NewObject {
@@ -81,7 +86,7 @@ export function moverJob(pod: MoverPod): NewObject {
       backoffLimit: 0,
       completions: 1,
       parallelism: 1,
-      activeDeadlineSeconds: pod.activeDeadlineSeconds,
+      ...(pod.activeDeadlineSeconds === undefined ? {} : { activeDeadlineSeconds: pod.activeDeadlineSeconds }),
       ttlSecondsAfterFinished: KEEP_FINISHED_SECONDS,
       template: { metadata: { labels: podLabels(pod.labels), annotations: podAnnotations(pod) }, spec: podSpec(pod) },
     },
@@ -93,6 +98,7 @@ function podSpec(pod: MoverPod): object {
   const pullSecrets = (settings.imagePullSecrets ?? []).map((name) => ({ name }));
   return {
     restartPolicy: 'Never',
+    ...(settings.serviceAccountName === undefined ? {} : { serviceAccountName: settings.serviceAccountName }),
     automountServiceAccountToken: false,
     enableServiceLinks: false,
     terminationGracePeriodSeconds: 30,
@@ -102,25 +108,39 @@ function podSpec(pod: MoverPod): object {
     ...(pod.nodeSelector === undefined
       ? {}
       : { affinity: { nodeAffinity: { requiredDuringSchedulingIgnoredDuringExecution: pod.nodeSelector } } }),
-    // No fsGroup: the kubelet would change the group of every file on the volume (R6.5).
-    securityContext: { runAsUser: 0, runAsGroup: 0, seccompProfile: { type: 'RuntimeDefault' } },
+    securityContext: podSecurity(settings.security ?? 'baseline', pod.user ?? imageUser),
     containers: [container(pod)],
-    volumes: [
-      {
-        name: 'volume',
-        // Of a snapshot only the mount in the container is read-only: here it would also forbid the file system to
-        // replay its journal, and a snapshot of a running volume has one to replay. A volume in use needs no replay.
-        persistentVolumeClaim: { claimName: pod.claimName, ...(pod.readOnlyClaim === true ? { readOnly: true } : {}) },
-      },
-      { name: 'job', configMap: { name: pod.name } },
-      { name: 'tmp', emptyDir: {} },
-    ],
+    volumes: podVolumes(pod),
   };
 }
 
+function podVolumes(pod: MoverPod): object[] {
+  const secretName = secretOf(pod);
+  return [
+    {
+      name: 'volume',
+      // Of a snapshot only the mount in the container is read-only: here it would also forbid the file system to
+      // replay its journal, and a snapshot of a running volume has one to replay. A volume in use needs no replay.
+      persistentVolumeClaim: { claimName: pod.claimName, ...(pod.readOnlyClaim === true ? { readOnly: true } : {}) },
+    },
+    { name: 'job', configMap: { name: pod.name } },
+    { name: 'tmp', emptyDir: {} },
+    // Optional: a pod that waits for a Secret says so in events only, a mover without one says it at once. Readable to
+    // all users of the pod, since the files are root's and there is no fsGroup.
+    ...(secretName === undefined
+      ? []
+      : [{ name: 'credentials', secret: { secretName, optional: true, defaultMode: 0o444 } }]),
+  ];
+}
+
+/** The Secret with the credentials: the one that was named, or the one that is sent. */
+export function secretOf({ repository, name }: MoverPod): string | undefined {
+  return repository.credentials === undefined ? repository.secretName : name;
+}
+
 function container(pod: MoverPod): object {
-  const { settings, repository } = pod;
-  const secret = repository.credentials === undefined ? repository.secretName : pod.name;
+  const { settings } = pod;
+  const hasSecret = secretOf(pod) !== undefined;
   const readOnly = pod.kind === 'backup';
   const mount =
     pod.volumeMode === 'Block'
@@ -137,20 +157,17 @@ function container(pod: MoverPod): object {
       { name: 'HOLDFAST_POD_NAME', valueFrom: { fieldRef: { fieldPath: 'metadata.name' } } },
       { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
       { name: 'HOME', value: '/tmp' },
+      ...(hasSecret ? [{ name: 'HOLDFAST_CREDENTIALS_DIR', value: CREDENTIALS_FOLDER }] : []),
     ],
-    ...(secret === undefined ? {} : { envFrom: [{ secretRef: { name: secret } }] }),
     resources: settings.resources ?? { requests: { cpu: '100m', memory: '256Mi' }, limits: { memory: '2Gi' } },
-    securityContext: {
-      allowPrivilegeEscalation: false,
-      readOnlyRootFilesystem: true,
-      capabilities: { drop: ['ALL'], add: CAPABILITIES[pod.kind] },
-    },
+    securityContext: containerSecurity(settings.security ?? 'baseline', pod.kind),
     terminationMessagePath: ANSWER_FILE,
     terminationMessagePolicy: 'File',
     volumeMounts: [
       ...('mountVolume' in mount ? [mount.mountVolume] : []),
       { name: 'job', mountPath: JOB_FOLDER, readOnly: true },
       { name: 'tmp', mountPath: '/tmp' },
+      ...(hasSecret ? [{ name: 'credentials', mountPath: CREDENTIALS_FOLDER, readOnly: true }] : []),
     ],
     ...('volumeDevices' in mount ? { volumeDevices: mount.volumeDevices } : {}),
   };

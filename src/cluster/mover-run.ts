@@ -6,7 +6,9 @@ import { type MoverAnswer, type MoverJob, parseMoverAnswer } from '../base/mover
 import type { Cluster } from './client.ts';
 import { warningsAbout } from './events.ts';
 import { ownedBy } from './labels.ts';
-import { JOB_FILE, MOVER_CONTAINER, type MoverPod, moverJob } from './mover-pod.ts';
+import { JOB_FILE, MOVER_CONTAINER, type MoverPod, moverJob, secretOf } from './mover-pod.ts';
+import { watchProgress } from './mover-progress.ts';
+import { enqueue, waitForQueue } from './mover-queue.ts';
 import { lookAtPod, type PodState } from './mover-state.ts';
 import { conditionOf, type KubeObject } from './object.ts';
 import { waitGone } from './removal.ts';
@@ -21,7 +23,12 @@ export interface MoverResult extends MoverAnswer {
 export interface MoverWatch {
   /** Until the container runs: scheduling, provisioning, attaching, pulling the image. */
   readonly startTimeoutMs: number;
+  /** Infinity: as long as it gets on. */
   readonly runTimeoutMs: number;
+  /** Without progress for so long it is given up; default never. */
+  readonly stalledMs?: number | undefined;
+  /** Until a queue lets it start, where it is in one; default as long as it takes. */
+  readonly queuedMs?: number | undefined;
   readonly signal?: AbortSignal | undefined;
   /** Awaited once the container runs: the volume is bound from here on. */
   onStarted?(): Promise<void>;
@@ -48,7 +55,9 @@ export async function startMover(
   if (pod.repository.credentials !== undefined) {
     await cluster.create({ ...SECRET_TYPE, metadata, stringData: pod.repository.credentials }, signal);
   }
-  await cluster.patch(refOf(job), { merge: { spec: { suspend: false } } }, signal);
+  const { queueName } = pod.settings;
+  if (queueName !== undefined) await enqueue(cluster, job, queueName, signal);
+  else await cluster.patch(refOf(job), { merge: { spec: { suspend: false } } }, signal);
 }
 
 const CONFIG_MAP_TYPE = { apiVersion: CONFIG_MAP.apiVersion, kind: CONFIG_MAP.kind };
@@ -64,21 +73,34 @@ export async function awaitMover(
   pod: MoverPod,
   watch: MoverWatch,
 ): Promise<MoverResult> {
+  await waitForQueue(cluster, job, pod, watch);
   const follower = followPod(cluster, job, pod, watch);
   try {
     await noticeRefusal(cluster, job, pod, follower, watch);
     const isStarted = (state: PodState) => state.phase !== 'waiting';
     const started = await follower.until('the mover to start', watch.startTimeoutMs, isStarted);
     await watch.onStarted?.();
-    const ended =
-      started.phase === 'ended'
-        ? started
-        : await follower.until('the mover to end', watch.runTimeoutMs, (state) => state.phase === 'ended');
+    const ended = started.phase === 'ended' ? started : await untilEnded(cluster, pod, follower, watch);
     return await resultOf(cluster, job, pod, ended);
   } catch (error) {
     if (!isHoldfastError(error, 'WAIT_TIMEOUT')) throw error;
     const reasons = [follower.last(), ...(await whyNot(cluster, job, pod, follower.podUid()))];
     throw failed(pod, `${error.message.split('; last seen')[0]}: ${reasons.join('; ')}`);
+  }
+}
+
+async function untilEnded(cluster: Cluster, pod: MoverPod, follower: Follower, watch: MoverWatch): Promise<PodState> {
+  const isEnded = (state: PodState) => state.phase === 'ended';
+  const podName = follower.podName();
+  if (watch.stalledMs === undefined || podName === undefined) {
+    return follower.until('the mover to end', watch.runTimeoutMs, isEnded);
+  }
+  const { namespace, worksFor } = pod;
+  const progress = watchProgress(cluster, { namespace, podName, worksFor, stalledMs: watch.stalledMs });
+  try {
+    return await follower.until('the mover to end', watch.runTimeoutMs, isEnded, progress.signal);
+  } finally {
+    progress.stop();
   }
 }
 
@@ -128,7 +150,8 @@ function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: Move
   return {
     last: () => last,
     podUid: () => seen?.metadata.uid,
-    until: (what: string, timeoutMs: number, isEnough: (state: PodState) => boolean) =>
+    podName: () => seen?.metadata.name,
+    until: (what: string, timeoutMs: number, isEnough: (state: PodState) => boolean, until?: AbortSignal) =>
       cluster.waitForList(
         POD,
         { namespace: pod.namespace, labelSelector },
@@ -136,9 +159,13 @@ function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: Move
           const state = look(pods);
           return isEnough(state) ? state : undefined;
         },
-        { timeoutMs, what, signal: watch.signal, last: () => last },
+        { timeoutMs, what, signal: either(watch.signal, until), last: () => last },
       ),
   };
+}
+
+function either(one: AbortSignal | undefined, other: AbortSignal | undefined): AbortSignal | undefined {
+  return one === undefined || other === undefined ? (one ?? other) : AbortSignal.any([one, other]);
 }
 
 async function resultOf(cluster: Cluster, job: KubeObject, pod: MoverPod, state: PodState): Promise<MoverResult> {
@@ -147,6 +174,7 @@ async function resultOf(cluster: Cluster, job: KubeObject, pod: MoverPod, state:
   if (answer !== undefined && (answer.exitCode === 0 || answer.exitCode === 3) && object !== undefined) {
     return { ...answer, podName: object.metadata.name, podUid: object.metadata.uid, node: state.node };
   }
+  if (answer?.failure?.code === 'PASSWORD_MISSING') throw withoutCredentials(pod);
   if (answer?.failure !== undefined) throw failed(pod, answer.failure.message, answer.failure);
   if (object === undefined) throw failed(pod, [state.words, ...(await endOfJob(cluster, job))].join('; '));
   const log = await cluster.logs(pod.namespace, object.metadata.name, LOG_TAIL);
@@ -179,6 +207,11 @@ function problemOf(pod: MoverPod, problem: NonNullable<PodState['problem']>): Ho
     return new HoldfastError('CREDENTIALS_MISSING', { namespace: pod.namespace, reason: problem.words });
   }
   return failed(pod, problem.words);
+}
+
+function withoutCredentials(pod: MoverPod): HoldfastError {
+  const reason = `its Secret ${secretOf(pod) ?? ''} is not there, or has no HOLDFAST_PASSWORD`;
+  return new HoldfastError('CREDENTIALS_MISSING', { namespace: pod.namespace, reason });
 }
 
 /** The mover's own code and hint stay readable in the context. */

@@ -14,6 +14,8 @@ export interface TemporaryClaimWish {
   /** Of the source: the same driver must provision it (R3.3). */
   readonly storageClass: string;
   readonly volumeMode: 'Filesystem' | 'Block';
+  /** ReadOnlyMany only where it is known that the driver gives it (R3.9); default ReadWriteOnce. */
+  readonly accessMode?: 'ReadWriteOnce' | 'ReadOnlyMany' | undefined;
   /** At least the snapshot's restore size and the volume's capacity (R7.4). */
   readonly size: string;
   readonly worksFor: string;
@@ -38,7 +40,7 @@ export function createTemporaryClaim(
         ownerReferences: wish.owners,
       },
       spec: {
-        accessModes: ['ReadWriteOnce'],
+        accessModes: [wish.accessMode ?? 'ReadWriteOnce'],
         volumeMode: wish.volumeMode,
         storageClassName: wish.storageClass,
         resources: { requests: { storage: wish.size } },

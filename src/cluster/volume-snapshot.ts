@@ -4,7 +4,7 @@
  */
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { Cluster } from './client.ts';
-import { type Labels, WORKS_FOR } from './labels.ts';
+import { type Labels, MOVER_NAMESPACE, WORKS_FOR } from './labels.ts';
 import { type KubeObject, listAt, type OwnerReference, textAt, valueAt } from './object.ts';
 import { waitGone } from './removal.ts';
 import { type Ref, refOf, SNAPSHOT, SNAPSHOT_CONTENT } from './resources.ts';
@@ -16,6 +16,8 @@ export interface SnapshotWish {
   readonly className: string;
   readonly labels: Labels;
   readonly owners: readonly OwnerReference[];
+  /** Where its mover is, if not in the same namespace. */
+  readonly moverNamespace?: string | undefined;
 }
 
 export interface SnapshotWatch {
@@ -36,7 +38,10 @@ export function createSnapshot(cluster: Cluster, wish: SnapshotWish, signal?: Ab
         name: wish.name,
         namespace: wish.namespace,
         labels: wish.labels,
-        annotations: { [WORKS_FOR]: `${wish.namespace}/${wish.claimName}` },
+        annotations: {
+          [WORKS_FOR]: `${wish.namespace}/${wish.claimName}`,
+          ...(wish.moverNamespace === undefined ? {} : { [MOVER_NAMESPACE]: wish.moverNamespace }),
+        },
         ownerReferences: wish.owners,
       },
       spec: {
@@ -71,15 +76,19 @@ export function restoreSizeOf(snapshot: KubeObject): string | undefined {
   return size === undefined || /^0\D*$/.test(size) ? undefined : size;
 }
 
+/** Whether it was made for a copy that is there already, which somebody else may own (R1.18). */
+export function isStatic(content: KubeObject): boolean {
+  return textAt(content, 'spec', 'source', 'snapshotHandle') !== undefined;
+}
+
 /**
  * A class that retains contents leaves the copy in the storage behind for ever (R1.23): the content of this snapshot is
- * told to go along with it. Returns the content, undefined where there is none of its own.
+ * told to go along with it. Returns the content, undefined where there is none of its own, or only a static one.
  */
 export async function dropContentWithSnapshot(cluster: Cluster, snapshot: KubeObject): Promise<KubeObject | undefined> {
   const content = await contentOf(cluster, snapshot);
-  if (textAt(content, 'spec', 'volumeSnapshotRef', 'uid') !== snapshot.metadata.uid || content === undefined) {
-    return undefined;
-  }
+  if (content === undefined || isStatic(content)) return undefined;
+  if (textAt(content, 'spec', 'volumeSnapshotRef', 'uid') !== snapshot.metadata.uid) return undefined;
   if (textAt(content, 'spec', 'deletionPolicy') === 'Delete') return content;
   return cluster.patch(refOf(content), { merge: { spec: { deletionPolicy: 'Delete' } } });
 }
@@ -91,6 +100,25 @@ export async function removeSnapshot(cluster: Cluster, ref: Ref, uid: string, ti
   await cluster.remove(ref, { uid });
   await waitGone(cluster, ref, uid, timeoutMs);
   if (content !== undefined) await waitGone(cluster, refOf(content), content.metadata.uid, timeoutMs);
+}
+
+/** On a content whose snapshot is gone: lets the driver's side-car end it (R1.25). */
+const BEING_DELETED = 'snapshot.storage.kubernetes.io/volumesnapshot-being-deleted';
+
+/** Removes a content whose snapshot is gone, with `Delete` the copy in the storage as well, and waits until it is gone. */
+export async function removeContent(
+  cluster: Cluster,
+  content: KubeObject,
+  deletionPolicy: 'Delete' | 'Retain',
+  timeoutMs: number,
+): Promise<void> {
+  const { uid } = content.metadata;
+  const ref = refOf(content);
+  await cluster.patch(ref, {
+    merge: { metadata: { annotations: { [BEING_DELETED]: 'yes' } }, spec: { deletionPolicy } },
+  });
+  await cluster.remove(ref, { uid });
+  await waitGone(cluster, ref, uid, timeoutMs);
 }
 
 async function waitForSnapshot(
@@ -152,7 +180,8 @@ function describeSilence(snapshot: KubeObject | undefined): string {
   return 'it is cut, and the driver still prepares it';
 }
 
-async function contentOf(cluster: Cluster, snapshot: KubeObject): Promise<KubeObject | undefined> {
+/** What holds the copy, under the name that the snapshot tells or will tell; undefined where there is none. */
+export async function contentOf(cluster: Cluster, snapshot: KubeObject): Promise<KubeObject | undefined> {
   const name = textAt(snapshot, 'status', 'boundVolumeSnapshotContentName') ?? `snapcontent-${snapshot.metadata.uid}`;
   return cluster.get(SNAPSHOT_CONTENT, undefined, name);
 }

@@ -80,6 +80,8 @@ export const policySchema = z.strictObject({
         class: name.optional(),
         /** VolumeSnapshotClass by storage class. */
         classes: z.record(objectName, objectName).optional(),
+        /** By storage class, whether its snapshots can be read through a read-only claim. */
+        readOnlyCopies: z.record(objectName, z.boolean()).optional(),
       })
       .optional(),
     retention: retentionSchema.optional(),
@@ -93,13 +95,25 @@ export const policySchema = z.strictObject({
         liveMountMax: deadline.optional(),
         cut: deadline.optional(),
         ready: deadline.optional(),
+        queue: deadline.optional(),
         start: deadline.optional(),
+        stalled: deadline.optional(),
         move: deadline.optional(),
       })
       .optional(),
     mover: z
       .strictObject({
+        /** `own`: movers of snapshots run in Holdfast's namespace, and the credentials stay there. */
+        namespace: z.enum(['claim', 'own']).optional(),
+        /** Secret in the claims' namespace, for movers that have to run there although the namespace is `own`. */
+        claimSecretName: name.optional(),
+        /** The Pod Security level that movers stay within. */
+        security: z.enum(['baseline', 'restricted', 'privileged']).optional(),
+        serviceAccountName: name.optional(),
+        queueName: name.optional(),
         priorityClassName: name.optional(),
+        image: z.string().min(1).optional(),
+        imagePullSecrets: z.array(name).optional(),
         imagePullPolicy: z.enum(['Always', 'IfNotPresent', 'Never']).optional(),
         resources: z.strictObject({ requests: quantities.optional(), limits: quantities.optional() }).optional(),
       })

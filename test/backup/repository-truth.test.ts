@@ -69,7 +69,9 @@ test('only old locks of pods that are gone from this cluster are removed', async
   server = await startScriptedServer(() =>
     json(200, { metadata: {}, items: [{ metadata: { name: 'p', uid: 'uid-live' } }] }),
   );
-  expect(await removeDeadMoverLocks(repository, server.cluster, 'here', 'shop')).toEqual(['mover-dead.uid-dead.here']);
+  expect(await removeDeadMoverLocks(repository, server.cluster, 'here', ['shop'])).toEqual([
+    'mover-dead.uid-dead.here',
+  ]);
   expect((await listLocks(repository)).map(({ content }) => content?.hostname).sort()).toEqual([
     'mover-far.uid-far.elsewhere',
     'mover-live.uid-live.here',

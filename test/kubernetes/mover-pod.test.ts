@@ -55,13 +55,37 @@ test('the Job is suspended until all that it owns is there, is never repeated, a
   expect(moverJob(pod).spec).toMatchObject({ suspend: true, backoffLimit: 0, activeDeadlineSeconds: 60 });
 });
 
-test('credentials come from the named Secret, or from the one that was sent', () => {
-  const from = (repository: MoverPod['repository']) => listAt(containerOf({ repository }), 'envFrom');
-  expect(from({ url: 's3:x', secretName: 'holdfast' })).toEqual([{ secretRef: { name: 'holdfast' } }]);
-  expect(from({ url: 's3:x', credentials: { A: 'b' } })).toEqual([{ secretRef: { name: pod.name } }]);
-  expect(JSON.stringify(moverJob({ ...pod, repository: { url: 's3:x', credentials: { A: 'geheim' } } }))).not.toContain(
-    'geheim',
-  );
+test('credentials are files of the named Secret, or of the one that was sent, and never variables', () => {
+  const from = (repository: MoverPod['repository']) =>
+    listAt(specOf({ repository }), 'volumes').find((volume) => textAt(volume, 'name') === 'credentials');
+  expect(from({ url: 's3:x', secretName: 'holdfast' })).toMatchObject({ secret: { secretName: 'holdfast' } });
+  expect(from({ url: 's3:x', credentials: { A: 'b' } })).toMatchObject({ secret: { secretName: pod.name } });
+  const all = JSON.stringify(moverJob({ ...pod, repository: { url: 's3:x', credentials: { A: 'geheim' } } }));
+  expect(all).not.toContain('geheim');
+  expect(all).not.toMatch(/envFrom|secretKeyRef/);
+});
+
+test('below restricted a mover is no root, has no capability, and belongs to the groups of the files', () => {
+  const user = { uid: 1000, gid: 1001, groups: [2000] };
+  const restricted = { settings: { image: 'i', security: 'restricted' as const }, user };
+  expect(valueAt(specOf(restricted), 'securityContext')).toEqual({
+    runAsNonRoot: true,
+    runAsUser: 1000,
+    runAsGroup: 1001,
+    supplementalGroups: [2000],
+    seccompProfile: { type: 'RuntimeDefault' },
+  });
+  expect(valueAt(containerOf(restricted), 'securityContext', 'capabilities')).toEqual({ drop: ['ALL'] });
+  const privileged = { settings: { image: 'i', security: 'privileged' as const } };
+  expect(valueAt(containerOf(privileged), 'securityContext', 'capabilities', 'add')).toEqual(['DAC_READ_SEARCH']);
+});
+
+test('without a limit for all of the data a Job has no deadline, and its account is the one that was named', () => {
+  const { activeDeadlineSeconds, ...endless } = pod;
+  expect(activeDeadlineSeconds).toBe(60);
+  expect(moverJob(endless).spec).not.toHaveProperty('activeDeadlineSeconds');
+  const settings = { image: 'i', serviceAccountName: 'mover' };
+  expect(specOf({ settings })).toMatchObject({ serviceAccountName: 'mover', automountServiceAccountToken: false });
 });
 
 test('the pod goes where the volume can be reached, past the taints that its users tolerate', () => {
