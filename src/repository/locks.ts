@@ -74,8 +74,8 @@ const firstWaitMs = 5000;
 const longestWaitMs = 60_000;
 
 /**
- * Takes a lock. Throws REPOSITORY_LOCKED when others hold one that excludes it. A shared lock is given before it is
- * certain that no exclusive one was taken at the same moment: `confirm` waits for that.
+ * Takes a lock. Throws REPOSITORY_LOCKED when others hold one that excludes it. Where listings may be late, a shared lock
+ * is given before it is certain that no exclusive one was taken at the same moment: `confirm` waits for that.
  */
 export async function acquireLock(repository: Repository, options: LockOptions): Promise<Lock> {
   const clock = options.clock ?? systemClock;
@@ -133,6 +133,8 @@ async function tryAcquire(repository: Repository, options: LockOptions, clock: C
   await refuseConflicts(repository, options, clock);
   const writtenMs = clock.nowMs();
   const id = await writeLock(repository, holder, writtenMs);
+  // Of two that write and then list, one sees the other: at once where listings are complete.
+  const waits = !repository.store.listsAtOnce;
   const settle = async (signal: AbortSignal): Promise<void> => {
     // Two that came at the same moment both see the other's lock now, and at least one gives way.
     await clock.sleep(settleMs, signal);
@@ -140,13 +142,13 @@ async function tryAcquire(repository: Repository, options: LockOptions, clock: C
   };
   try {
     await refuseConflicts(repository, options, clock, id);
-    if (options.exclusive) await settle(options.signal ?? new AbortController().signal);
+    if (waits && options.exclusive) await settle(options.signal ?? new AbortController().signal);
   } catch (error) {
     await repository.store.remove('locks', id);
     throw error;
   }
   // Whoever removes nothing may begin meanwhile: what was read or written by then harms nobody.
-  return new HeldLock(repository, holder, clock, id, writtenMs, options.exclusive ? undefined : settle);
+  return new HeldLock(repository, holder, clock, id, writtenMs, waits && !options.exclusive ? settle : undefined);
 }
 
 function holderOf({ exclusive, hostname: host }: Pick<LockOptions, 'exclusive' | 'hostname'>): LockHolder {

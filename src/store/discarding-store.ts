@@ -5,6 +5,7 @@ export function discardingStore(store: Store): Store {
   return {
     url: store.url,
     uploadsAtOnce: store.uploadsAtOnce,
+    listsAtOnce: store.listsAtOnce,
     put: async () => {},
     get: (type, name, range) => store.get(type, name, range),
     stat: (type, name) => store.stat(type, name),

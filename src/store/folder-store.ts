@@ -29,6 +29,7 @@ export function openFolderStore(path: string, url = path): Store {
 class FolderStore implements Store {
   readonly url: string;
   readonly uploadsAtOnce = 2;
+  readonly listsAtOnce = true;
   readonly #root: string;
   #modes: Modes | undefined;
 

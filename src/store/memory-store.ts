@@ -14,6 +14,7 @@ export function openMemoryStore(url = 'memory'): Store {
   return {
     url,
     uploadsAtOnce: 1,
+    listsAtOnce: true,
     async put(type, name, bytes) {
       const path = filePath(type, name);
       const there = files.get(path);

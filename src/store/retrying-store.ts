@@ -59,6 +59,7 @@ export function retryingStore(store: Store, options: RetryingOptions = {}): Stor
   return {
     url: store.url,
     uploadsAtOnce: store.uploadsAtOnce,
+    listsAtOnce: store.listsAtOnce,
     put: (type, name, bytes, sha256) =>
       retried(async (attempt) => {
         // The first attempt may have arrived, and not only its answer may be lost: servers that see a file of that name

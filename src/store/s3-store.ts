@@ -32,6 +32,8 @@ export interface S3Place extends Omit<S3Location, 'kind'> {
 class S3Store implements Store {
   readonly url: string;
   readonly uploadsAtOnce = 5;
+  /** The large ones promise it, many others do not say. */
+  readonly listsAtOnce = false;
   readonly #place: S3Place;
   readonly #connection: S3Connection;
   readonly #settings: S3Settings;

@@ -26,6 +26,9 @@ export interface Store {
   /** How many puts at the same time are worth their memory: few on a disk, more where each waits for a network. */
   readonly uploadsAtOnce: number;
 
+  /** Whether a listing is sure to have all that was written before it began, by whomever. */
+  readonly listsAtOnce: boolean;
+
   /**
    * Writes a whole file, atomically: it is either there with all its bytes and durable, or not there.
    * Never overwrites: a file of that name with the same size counts as written (its name is its hash);

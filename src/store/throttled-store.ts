@@ -36,6 +36,7 @@ export function throttledStore(store: Store, limits: TransferLimits, options: Th
   return {
     url: store.url,
     uploadsAtOnce: store.uploadsAtOnce,
+    listsAtOnce: store.listsAtOnce,
     async put(type, name, bytes, sha256) {
       // After an interruption the index of what was stored is still written: it must not wait for packs that are not.
       await pay(limits.upload, bytes.length, type === 'data');

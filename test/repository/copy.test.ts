@@ -280,6 +280,7 @@ describe('where the source is damaged', () => {
         ...store,
         url: store.url,
         uploadsAtOnce: store.uploadsAtOnce,
+        listsAtOnce: store.listsAtOnce,
         get: store.get.bind(store),
         stat: store.stat.bind(store),
         list: store.list.bind(store),

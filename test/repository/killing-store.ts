@@ -35,6 +35,7 @@ export function killingStore(store: Store, killAt: number): KillingStore {
     store: {
       url: store.url,
       uploadsAtOnce: store.uploadsAtOnce,
+      listsAtOnce: store.listsAtOnce,
       async put(type, name, bytes, sha256) {
         change();
         await store.put(type, name, bytes, sha256);

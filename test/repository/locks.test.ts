@@ -15,7 +15,7 @@ import { cheapKdf, makeRepository, makeSource, password } from './restic-reposit
 const minute = 60_000;
 const locked = { code: 'REPOSITORY_LOCKED', exitCode: 11 };
 
-/** The files of this store carry the times of the fake clock. */
+/** The files of this store carry the times of the fake clock, and it may list them late. */
 async function makeLocked(): Promise<{ repository: Repository; clock: FakeClock; store: Store; lost: Set<string> }> {
   const clock = fakeClock();
   const memory = openMemoryStore();
@@ -23,6 +23,7 @@ async function makeLocked(): Promise<{ repository: Repository; clock: FakeClock;
   const lost = new Set<string>();
   const store: Store = {
     ...memory,
+    listsAtOnce: false,
     async put(type, name, bytes) {
       if (lost.has('put')) throw new HoldfastError('STORE_UNREACHABLE', { url: 'memory', reason: 'test' });
       written.set(name, clock.nowMs());
@@ -96,6 +97,25 @@ test('who shares may begin at once, and is stopped when an exclusive lock turns 
   expect(lock.signal.reason).toMatchObject(locked);
   await lock.release();
   expect((await listLocks(repository)).map((left) => left.id)).toEqual([id]);
+});
+
+test('of many that come at the same moment to a store that lists at once, one gets an exclusive lock at most, without a wait', async () => {
+  const repository = await initRepository(openMemoryStore(), password, { kdf: cheapKdf });
+  for (let round = 0; round < 20; round++) {
+    const clock = fakeClock();
+    const takes = [true, false, true, false].map((exclusive) =>
+      acquireLock(repository, { exclusive, hostname: 'h', clock }),
+    );
+    const won = (await Promise.allSettled(takes)).flatMap((result, at) =>
+      result.status === 'fulfilled' ? [{ lock: result.value, exclusive: at % 2 === 0 }] : [],
+    );
+    if (won.some(({ exclusive }) => exclusive)) expect(won).toHaveLength(1);
+    expect(await listLocks(repository)).toHaveLength(won.length);
+    for (const { lock } of won) {
+      await lock.confirm();
+      await lock.release();
+    }
+  }
 });
 
 test('with a time to wait, the lock is taken as soon as the other is gone, or refused at the end', async () => {

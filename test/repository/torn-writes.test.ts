@@ -21,6 +21,7 @@ function tearingStore(store: Store, folder: string, type: FileType, tearAt: numb
   return {
     url: store.url,
     uploadsAtOnce: store.uploadsAtOnce,
+    listsAtOnce: store.listsAtOnce,
     get: (...args) => store.get(...args),
     stat: (...args) => store.stat(...args),
     list: (...args) => store.list(...args),

@@ -44,6 +44,7 @@ function failing(store: Store, failures: number, when: 'before' | 'after'): Stor
   const faulty = {
     calls: 0,
     uploadsAtOnce: 1,
+    listsAtOnce: true,
     url: store.url,
     put: step('put', store.put),
     get: step('get', store.get),

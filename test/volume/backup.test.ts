@@ -204,6 +204,7 @@ describe('backing up a folder', () => {
       ...store,
       url: store.url,
       uploadsAtOnce: store.uploadsAtOnce,
+      listsAtOnce: store.listsAtOnce,
       get: store.get.bind(store),
       stat: store.stat.bind(store),
       list: store.list.bind(store),
