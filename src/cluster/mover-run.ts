@@ -141,7 +141,7 @@ function followPod(cluster: Cluster, job: KubeObject, pod: MoverPod, watch: Move
       return { phase: 'ended', words: `its pod ${seen.metadata.name} was removed` };
     }
     const state = lookAtPod(current, Date.now());
-    if (state.problem !== undefined) throw problemOf(pod, state.problem);
+    if (state.problem !== undefined) throw failed(pod, state.problem);
     seen = current ?? seen;
     if (state.words !== last) watch.onState?.(state.words, current);
     last = state.words;
@@ -200,13 +200,6 @@ async function whyNot(cluster: Cluster, job: KubeObject, pod: MoverPod, podUid: 
   const uids = [podUid, claim?.metadata.uid, job.metadata.uid].filter((uid) => uid !== undefined);
   const lists = await Promise.all(uids.map((uid) => warningsAbout(cluster, pod.namespace, uid)));
   return [...new Set(lists.flat())];
-}
-
-function problemOf(pod: MoverPod, problem: NonNullable<PodState['problem']>): HoldfastError {
-  if (problem.kind === 'credentials') {
-    return new HoldfastError('CREDENTIALS_MISSING', { namespace: pod.namespace, reason: problem.words });
-  }
-  return failed(pod, problem.words);
 }
 
 function withoutCredentials(pod: MoverPod): HoldfastError {

@@ -12,7 +12,7 @@ export interface PodState {
   readonly node?: string | undefined;
   readonly object?: KubeObject | undefined;
   /** Something that no waiting mends. */
-  readonly problem?: { readonly kind: 'credentials' | 'pod'; readonly words: string };
+  readonly problem?: string;
 }
 
 /** A pod on a node that is gone never ends by itself; the eviction after 5 minutes only marks it. */
@@ -38,7 +38,7 @@ export function lookAtPod(pod: KubeObject | undefined, nowMs: number): PodState 
   const deleted = Date.parse(pod.metadata.deletionTimestamp ?? '');
   if (nowMs - deleted > LOST_NODE_MS) {
     const words = `its pod ${pod.metadata.name} on node ${node ?? 'none'} is being deleted and does not stop`;
-    return { ...seen, phase: 'waiting', words, problem: { kind: 'pod', words } };
+    return { ...seen, phase: 'waiting', words, problem: words };
   }
   if (valueAt(status, 'state', 'running') !== undefined) {
     return { ...seen, phase: 'running', words: `runs on node ${node ?? 'unknown'}` };
@@ -55,8 +55,7 @@ function describeWaiting(pod: KubeObject, status: unknown): Pick<PodState, 'phas
   const message = textAt(status, 'state', 'waiting', 'message');
   const words = message === undefined ? reason : `${reason}: ${message}`;
   if (!FATAL_WAITING.test(reason)) return { phase: 'waiting', words };
-  const kind = /secret "?[^" ]+"? not found|couldn't find key/i.test(words) ? 'credentials' : 'pod';
-  return { phase: 'waiting', words, problem: { kind, words } };
+  return { phase: 'waiting', words, problem: words };
 }
 
 function describeEnd(terminated: unknown): string {

@@ -34,11 +34,9 @@ test('a pod that is not there, not placed or not started is waited for, with the
   expect(state.problem).toBeUndefined();
 });
 
-test('a Secret that is not there is a problem of credentials, which no waiting mends', () => {
-  const waiting = { reason: 'CreateContainerConfigError', message: 'secret "holdfast" not found' };
-  expect(lookAtPod(pod(container({ waiting })), nowMs).problem).toMatchObject({ kind: 'credentials' });
-  const image = { reason: 'InvalidImageName', message: 'couldn\'t parse image name "A B"' };
-  expect(lookAtPod(pod(container({ waiting: image })), nowMs).problem).toMatchObject({ kind: 'pod' });
+test('what nobody but a change of the pod mends is a problem, and said in the words of the kubelet', () => {
+  const waiting = { reason: 'InvalidImageName', message: 'couldn\'t parse image name "A B"' };
+  expect(lookAtPod(pod(container({ waiting })), nowMs).problem).toContain('image name "A B"');
 });
 
 test('a container that ended hands over its message; what killed it is said in words', () => {
@@ -66,5 +64,5 @@ test('a deleted pod may take its time to stop, but one whose node is gone is giv
   const deletedAgo = (seconds: number) => new Date(nowMs - seconds * 1000).toISOString();
   expect(lookAtPod(pod(running, { deletionTimestamp: deletedAgo(20) }), nowMs)).toMatchObject({ phase: 'running' });
   const lost = lookAtPod(pod(running, { deletionTimestamp: deletedAgo(90) }), nowMs);
-  expect(lost.problem?.words).toContain('node-b');
+  expect(lost.problem).toContain('node-b');
 });
