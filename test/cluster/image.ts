@@ -55,7 +55,8 @@ async function build(archive: string, progress: Progress): Promise<void> {
       await buildah('tag', id.trim(), base.name);
     }
     const origin = ['--build-arg', `BASE_IMAGE=${base.name}`, '--pull-never'];
-    await buildah('bud', '--isolation', 'chroot', '--layers', ...origin, '--tag', holdfastImage, context);
+    const own = ['--isolation', 'chroot', '--layers', '--force-rm'];
+    await buildah('bud', ...own, ...origin, '--tag', holdfastImage, context);
     const unfinished = `${archive}.tmp`;
     await rm(unfinished, { force: true });
     // Not an OCI archive, which buildah insists on compressing: half of the time of a build.

@@ -80,8 +80,10 @@ export async function createNamespace(
   const kubectl = openKubectl(cluster, namespace);
   await kubectl.run('create', 'namespace', namespace);
   const remove = async () => {
-    // Pods first: a namespace's end gives them their full grace period.
-    await kubectl.run('delete', 'pods', '--all', '--grace-period=1', '--wait=false');
+    // Pods and their makers first: a namespace's end gives pods their full grace period. Then what has finalizers: where
+    // the end of a namespace finds any left, it looks again only seconds later.
+    await kubectl.run('delete', 'all', '--all', '--grace-period=1', '--wait=false');
+    await kubectl.run('delete', 'pvc', '--all', '--timeout=110s');
     await kubectl.run('delete', 'namespace', namespace, '--timeout=110s');
   };
   return { namespace, kubectl, remove };

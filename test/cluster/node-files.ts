@@ -96,7 +96,8 @@ export function kubeletConfig({ pki }: ClusterLayout, node: NodeLayout): string 
     imageGCLowThresholdPercent: 99,
     syncFrequency: '10s',
     volumeStatsAggPeriod: '10s',
-    nodeStatusUpdateFrequency: '4s',
+    // A volume is detached only once a status of the node no longer shows it in use: every restore waits for that.
+    nodeStatusUpdateFrequency: '1s',
     nodeStatusReportFrequency: '10s',
     nodeLeaseDurationSeconds: 20,
     maxPods: 100,

@@ -55,7 +55,8 @@ export async function startDrivers(layout: ClusterLayout, bin: Pick<BinaryPaths,
 async function startSidecars(layout: ClusterLayout, bin: BinaryPaths): Promise<Member[]> {
   const api = `--kubeconfig=${layout.adminKubeconfig}`;
   const driver = `--csi-address=${layout.csiSocket}`;
-  const retries = '--retry-interval-start=500ms';
+  // Among what is tried again is the removal of a volume that is still attached.
+  const retries = ['--retry-interval-start=200ms', '--retry-interval-max=2s'];
   const groups = '--feature-gates=CSIVolumeGroupSnapshot=true';
   // Owner level -1: the capacity objects belong to no pod, because the provisioner is none.
   const capacity = ['--enable-capacity', '--capacity-ownerref-level=-1', '--capacity-poll-interval=10s'];
@@ -64,13 +65,13 @@ async function startSidecars(layout: ClusterLayout, bin: BinaryPaths): Promise<M
   const commands: Record<string, [string, ...string[]]> = {
     'csi-provisioner': [
       bin['csi-provisioner'],
-      ...[api, driver, retries, ...topology, ...capacity],
+      ...[api, driver, ...retries, ...topology, ...capacity],
       ...['--extra-create-metadata', '--default-fstype=ext4', '--v=3'],
     ],
-    'csi-attacher': [bin['csi-attacher'], api, driver, '--reconcile-sync=10s', '--v=3'],
+    'csi-attacher': [bin['csi-attacher'], api, driver, ...retries, '--reconcile-sync=10s', '--v=3'],
     'csi-resizer': [bin['csi-resizer'], api, driver, '--handle-volume-inuse-error=false', '--v=3'],
-    'csi-snapshotter': [bin['csi-snapshotter'], api, driver, retries, groups, '--extra-create-metadata', '--v=3'],
-    'snapshot-controller': [bin['snapshot-controller'], api, retries, groups, '--v=3'],
+    'csi-snapshotter': [bin['csi-snapshotter'], api, driver, ...retries, groups, '--extra-create-metadata', '--v=3'],
+    'snapshot-controller': [bin['snapshot-controller'], api, ...retries, groups, '--v=3'],
   };
   const members: Member[] = [];
   for (const [role, command] of Object.entries(commands)) {
