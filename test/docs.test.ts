@@ -21,7 +21,7 @@ test('every link between documents leads somewhere', () => {
 test('every command that a document shows exists', () => {
   const words = new Set(commandList.map(({ name }) => name.split(' ')[0]));
   const shown = documents.flatMap(({ path, text }) =>
-    [...text.matchAll(/(?:^\$ (?:npx )?|`)holdfast ([a-z]+)/gm)].map(([, word = '']) => ({ path, word })),
+    [...text.matchAll(/(?:^\$ (?:npx )?|`)holdfast ([a-z]+(?:-[a-z]+)*)/gm)].map(([, word = '']) => ({ path, word })),
   );
   expect(shown.length).toBeGreaterThan(20);
   expect(shown.filter(({ word }) => !words.has(word))).toEqual([]);

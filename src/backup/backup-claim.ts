@@ -4,17 +4,19 @@
  */
 import type { Cluster } from '../cluster/client.ts';
 import { type ClaimRun, openClaimRun } from './claim-run.ts';
+import { cutWithHooks } from './hooked-cut.ts';
 import type { ClaimBackupResult, ClaimBackupRun } from './run.ts';
 
 /**
- * Throws the refusals of planClaimBackup, SNAPSHOT_FAILED, MOVER_FAILED, BACKUP_RUNNING, LIVE_COPY_REFUSED, and the
+ * Throws the refusals of planClaimBackup, SNAPSHOT_FAILED, MOVER_FAILED, BACKUP_RUNNING, LIVE_COPY_REFUSED, HOOK_FAILED, and the
  * signal's reason.
  */
 export async function backupClaim(cluster: Cluster, options: ClaimBackupRun): Promise<ClaimBackupResult> {
   const run = await openClaimRun(cluster, options);
   const { cut, moved } = await closing(run, async () => {
     const claim = await run.prepare();
-    const cut = await run.cut(claim);
+    const hooked = await cutWithHooks([claim], () => run.cut(claim));
+    const cut = { ...hooked.cut, hooks: hooked.hooks };
     return { cut, moved: await run.move(claim, cut) };
   });
   return run.result(cut, moved);

@@ -15,15 +15,22 @@ import type { KubeObject } from '../cluster/object.ts';
 import { refOf } from '../cluster/resources.ts';
 import { backupPod, type ClaimWork, claimWork } from './claim-work.ts';
 import { type CollectedRecipe, collectRecipe } from './collect-recipe.ts';
+import { execStream } from './exec-stream.ts';
 import { fileCopy } from './file-copy.ts';
 import { ALIVE_EVERY_MS, removeWork, sweepLeftovers } from './leftovers.ts';
 import type { Cut, MethodSteps, MovedClaim, PreparedClaim } from './method.ts';
 import { planClaimBackup } from './plan-claim.ts';
 import type { BackupMethod } from './plan-method.ts';
 import { type BackupPhase, backupTimeouts, type ClaimBackupResult, type ClaimBackupRun, consistencyOf } from './run.ts';
+import { snapshotMethod } from './snapshot-method.ts';
 import { snapshotMove } from './snapshot-move.ts';
 
-const methods: Readonly<Record<BackupMethod, MethodSteps>> = { SnapshotMove: snapshotMove, FileCopy: fileCopy };
+const methods: Readonly<Record<BackupMethod, MethodSteps>> = {
+  Snapshot: snapshotMethod,
+  SnapshotMove: snapshotMove,
+  FileCopy: fileCopy,
+  ExecStream: execStream,
+};
 
 /** Plans the claim. Throws the refusals of planClaimBackup; nothing is made yet. */
 export async function openClaimRun(cluster: Cluster, options: ClaimBackupRun): Promise<ClaimRun> {
@@ -58,7 +65,7 @@ export class ClaimRun {
     this.#startedMs = startedMs;
     const { method, reason, class: choice, place, notes } = work.plan;
     const by = choice === undefined ? '' : ` by ${choice.class.metadata.name} (${choice.reason})`;
-    this.#say('plan', `${method}${by}: ${reason}; mover ${place.words}`);
+    this.#say('plan', `${method}${by}: ${reason}; ${place.consumer ? 'through' : 'mover'} ${place.words}`);
     for (const note of notes) this.#warn(note);
   }
 
@@ -106,8 +113,12 @@ export class ClaimRun {
     const cutTime = cut.time;
     return {
       ...{ claim, claimUid: source.claim.metadata.uid, run: options.run },
-      ...{ method, methodReason: reason, consistency: consistencyOf(method), cutTime },
-      ...(choice === undefined ? {} : { snapshotClass: choice.class.metadata.name, snapshotCutTime: cutTime }),
+      ...{ method, methodReason: reason, consistency: consistencyOf(method, cut.hooks), cutTime },
+      ...(cut.hooks === undefined ? {} : { hooks: cut.hooks.records }),
+      ...(choice === undefined
+        ? {}
+        : { snapshotClass: cut.group?.snapshotClass ?? choice.class.metadata.name, snapshotCutTime: cutTime }),
+      ...(cut.group === undefined ? {} : { group: cut.group }),
       ...moved,
       durationMs: this.#clock.nowMs() - this.#startedMs,
       warnings: this.#warnings,

@@ -2,8 +2,9 @@
 import type { BackupJob } from '../base/mover-protocol.ts';
 import { type Labels, workLabels, workName } from '../cluster/labels.ts';
 import { DEVICE_PATH, type MoverPod, type RepositoryAccess, VOLUME_PATH } from '../cluster/mover-pod.ts';
-import { recipeFileName } from '../manifest/recipe.ts';
+import { type Recipe, recipeFileName } from '../manifest/recipe.ts';
 import { type CollectedRecipe, tolerationsOf } from './collect-recipe.ts';
+import { clusterNameOf } from './history.ts';
 import { userOf } from './mover-user.ts';
 import type { ReadyClaim } from './plan.ts';
 import type { BackupTimeouts, ClaimBackupRun } from './run.ts';
@@ -21,7 +22,7 @@ export interface ClaimWork {
 
 export function claimWork(plan: ReadyClaim, options: ClaimBackupRun, timeouts: BackupTimeouts, clusterUid: string) {
   const identity = { role: 'backup', run: options.run, claimUid: plan.source.claim.metadata.uid } as const;
-  const host = options.clusterName ?? `cluster-${clusterUid.slice(0, 8)}`;
+  const host = clusterNameOf(clusterUid, options.clusterName);
   const name = workName(identity, options.claim);
   return { plan, options, timeouts, clusterUid, host, name, labels: workLabels(identity) } satisfies ClaimWork;
 }
@@ -70,12 +71,18 @@ function deadlineOf(work: ClaimWork): number | undefined {
 
 const toleratesCordon = { key: 'node.kubernetes.io/unschedulable', operator: 'Exists', effect: 'NoSchedule' };
 
-export function backupJob(work: ClaimWork, { recipe }: CollectedRecipe, timeMs: number): BackupJob {
-  const { plan, options, clusterUid, host } = work;
-  const { namespace, claim, policy, run, repository, layout } = options;
+/** What a backup says of itself, without its state. */
+export function backupTags({ plan, options, clusterUid }: ClaimWork): string[] {
+  const { namespace, claim, policy, run } = options;
   const uid = plan.source.claim.metadata.uid;
   const facts = { 'cluster-uid': clusterUid, namespace, claim, uid, policy, run, method: plan.method };
   const known = Object.entries(facts).filter(([, value]) => value !== undefined);
+  return known.map(([key, value]) => `${key}=${value}`);
+}
+
+export function backupJob(work: ClaimWork, recipe: Recipe, timeMs: number): BackupJob {
+  const { plan, options, clusterUid, host } = work;
+  const { namespace, claim, repository, layout } = options;
   return {
     version: 1,
     kind: 'backup',
@@ -83,7 +90,7 @@ export function backupJob(work: ClaimWork, { recipe }: CollectedRecipe, timeMs: 
     source: plan.source.volumeMode === 'Block' ? DEVICE_PATH : VOLUME_PATH,
     ...(plan.source.volumeMode === 'Block' ? { sourceKind: 'device' as const } : {}),
     host,
-    tags: known.map(([key, value]) => `${key}=${value}`),
+    tags: backupTags(work),
     paths: [`/${namespace}/${claim}`],
     timeMs,
     folders: [namespace, claim],

@@ -5,7 +5,7 @@
 import { stringify } from 'yaml';
 import { HoldfastError } from '../base/errors.ts';
 import type { BackupPolicy, RepositoryDocument } from '../policy/schema.ts';
-import { backupClusterRole, backupRole } from './rights.ts';
+import { backupClusterRole, backupRole, hookRole } from './rights.ts';
 
 export interface CronJobOptions {
   readonly policy: BackupPolicy;
@@ -46,7 +46,7 @@ export function cronJobObjects(options: CronJobOptions): object[] {
   return [
     { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { [POLICY_FILE]: file } },
     { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false },
-    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: backupRole },
+    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [...backupRole, ...hookRole(policy.spec.hooks)] },
     {
       apiVersion: `${rbac}/v1`,
       kind: 'RoleBinding',

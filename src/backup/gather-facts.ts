@@ -16,18 +16,17 @@ import {
   VOLUME,
   VOLUME_ATTACHMENT,
 } from '../cluster/resources.ts';
-import { tagOf } from '../repository/claim-layout.ts';
-import type { Repository } from '../repository/repository.ts';
-import { listBackups } from '../repository/snapshots.ts';
-import type { BackupFacts, ClaimFacts, ClusterFacts, LastBackup, NodeFacts } from './facts.ts';
+import type { HookRule } from '../policy/hooks-schema.ts';
+import type { BackupFacts, ClaimFacts, ClusterFacts, HookFacts, LastBackup, NodeFacts } from './facts.ts';
+import { hasEnded, listWorkloads } from './workload.ts';
 
 export interface ClaimName {
   readonly namespace: string;
   readonly name: string;
 }
 
-/** Either the claims that were named, or all of a namespace. */
-export type Scope = { readonly claims: readonly ClaimName[] } | { readonly namespace: string };
+/** Either the claims that were named, or all of some namespaces. */
+export type Scope = { readonly claims: readonly ClaimName[] } | { readonly namespaces: readonly string[] | 'all' };
 
 export interface FactsRequest {
   readonly scope: Scope;
@@ -35,6 +34,8 @@ export interface FactsRequest {
   readonly cluster?: ClusterFacts | undefined;
   /** By uid of the claim. */
   readonly lastBackups?: ReadonlyMap<string, LastBackup> | undefined;
+  /** Of the policy: what they need to know is gathered as well. */
+  readonly hooks?: readonly HookRule[] | undefined;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -66,7 +67,20 @@ export async function gatherFacts(cluster: Cluster, request: FactsRequest): Prom
       lastBackup: request.lastBackups?.get(claim.metadata.uid),
     };
   });
-  return { cluster: shared, claims: facts, missing };
+  const hooks = request.hooks && (await gatherHookFacts(cluster, request.hooks, allPods, namespaces, signal));
+  return { cluster: shared, claims: facts, missing, hooks };
+}
+
+async function gatherHookFacts(
+  cluster: Cluster,
+  rules: readonly HookRule[],
+  pods: readonly KubeObject[],
+  namespaces: readonly string[],
+  signal: AbortSignal | undefined,
+): Promise<HookFacts> {
+  const scales = rules.some(({ scaleToZero }) => scaleToZero !== undefined);
+  const lists = (scales ? namespaces : []).map((namespace) => listWorkloads(cluster, namespace, signal));
+  return { pods: pods.filter(isAtWork), workloads: (await Promise.all(lists)).flat() };
 }
 
 export async function gatherClusterFacts(cluster: Cluster, signal?: AbortSignal): Promise<ClusterFacts> {
@@ -86,40 +100,31 @@ export async function gatherClusterFacts(cluster: Cluster, signal?: AbortSignal)
   };
 }
 
-/** The newest backup of each claim of this cluster, by the claim's uid. */
-export async function gatherLastBackups(
-  repository: Repository,
-  clusterUid: string,
-): Promise<ReadonlyMap<string, LastBackup>> {
-  const found = new Map<string, LastBackup>();
-  for (const backup of await listBackups(repository, { tags: [[`cluster-uid=${clusterUid}`]] })) {
-    const uid = tagOf(backup, 'uid');
-    const bytes = backup.summary?.total_bytes_processed;
-    if (uid !== undefined && bytes !== undefined) found.set(uid, { backupId: backup.id, bytes });
-  }
-  return found;
-}
-
 /** Whether a pod that has not ended, and is not one of ours, uses the claim. */
 export function isConsumer(pod: KubeObject, claim: KubeObject): boolean {
-  const phase = textAt(pod, 'status', 'phase');
-  if (phase === 'Succeeded' || phase === 'Failed' || pod.metadata.labels?.[MANAGED_BY] === 'holdfast') return false;
+  if (!isAtWork(pod)) return false;
   if (pod.metadata.namespace !== claim.metadata.namespace) return false;
   return listAt(pod, 'spec', 'volumes').some((volume) => claimNameOf(pod, volume) === claim.metadata.name);
 }
 
+function isAtWork(pod: KubeObject): boolean {
+  return !hasEnded(pod) && pod.metadata.labels?.[MANAGED_BY] !== 'holdfast';
+}
+
 /** A generic ephemeral volume is a claim that is named after pod and volume. */
-function claimNameOf(pod: KubeObject, volume: unknown): string | undefined {
+export function claimNameOf(pod: KubeObject, volume: unknown): string | undefined {
   const isEphemeral = valueAt(volume, 'ephemeral', 'volumeClaimTemplate') !== undefined;
   if (isEphemeral) return `${pod.metadata.name}-${textAt(volume, 'name') ?? ''}`;
   return textAt(volume, 'persistentVolumeClaim', 'claimName');
 }
 
 async function findClaims(cluster: Cluster, scope: Scope, signal: AbortSignal | undefined) {
-  if ('namespace' in scope) {
-    const { namespace } = scope;
+  if ('namespaces' in scope) {
+    const namespaces = scope.namespaces === 'all' ? [undefined] : [...new Set(scope.namespaces)];
     // Those that Holdfast made for the time of a run are nobody's data.
-    const claims = await cluster.list(CLAIM, { namespace, labelSelector: `${MANAGED_BY}!=holdfast`, signal });
+    const labelSelector = `${MANAGED_BY}!=holdfast`;
+    const lists = namespaces.map((namespace) => cluster.list(CLAIM, { namespace, labelSelector, signal }));
+    const claims = (await Promise.all(lists)).flat();
     return { claims: claims.toSorted((a, b) => (nameOf(a) < nameOf(b) ? -1 : 1)), missing: [] };
   }
   const found = await Promise.all(

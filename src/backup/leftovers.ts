@@ -13,6 +13,7 @@ import { waitGone } from '../cluster/removal.ts';
 import { CLAIM, JOB, refOf, SNAPSHOT, SNAPSHOT_CONTENT } from '../cluster/resources.ts';
 import { dropVolumeWithClaim, removeTemporaryClaim } from '../cluster/temporary-claim.ts';
 import { dropContentWithSnapshot, removeContent, removeSnapshot } from '../cluster/volume-snapshot.ts';
+import { findLeftGroups, removeLeftGroups } from './group-leftovers.ts';
 
 /** A run renews its mark this often; one that did not for five times as long is dead. */
 export const ALIVE_EVERY_MS = 10_000;
@@ -114,22 +115,27 @@ export async function sweepLeftovers(cluster: Cluster, clock: Clock, sweep: Swee
       throw new HoldfastError('BACKUP_RUNNING', { claim: sweep.title, run });
     }
     sweep.onFound(run, found.length);
+    const groups = await findLeftGroups(cluster, sweep.namespace, run);
     await removeWork(cluster, { ...place, labelSelector: `${labelSelector},${RUN}=${run}` }, sweep.timeoutMs);
+    const namespaces = [...new Set([sweep.namespace, sweep.moverNamespace])];
+    await removeLeftGroups(cluster, groups, { namespaces, run, timeoutMs: sweep.timeoutMs });
   }
 }
 
-async function isAlive(
+/** Whether the run that marked the object renews its mark; watches for a while. */
+export async function isAlive(
   cluster: Cluster,
   clock: Clock,
   job: KubeObject,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
   if (job.metadata.deletionTimestamp !== undefined) return false;
+  const { resource } = refOf(job);
   const mark = aliveMark(job);
   if (clock.nowMs() - Date.parse(mark ?? '') > LONG_DEAD_MS) return false;
   for (let waitedMs = 0; waitedMs < DEAD_AFTER_MS; waitedMs += ALIVE_EVERY_MS / 2) {
     await clock.sleep(ALIVE_EVERY_MS / 2, signal);
-    const current = await cluster.get(JOB, job.metadata.namespace, job.metadata.name, signal);
+    const current = await cluster.get(resource, job.metadata.namespace, job.metadata.name, signal);
     if (current === undefined || current.metadata.uid !== job.metadata.uid) return false;
     if (aliveMark(current) !== mark) return true;
   }

@@ -5,9 +5,12 @@
 import type { Cluster } from '../cluster/client.ts';
 import type { MoverPod } from '../cluster/mover-pod.ts';
 import type { KubeObject } from '../cluster/object.ts';
+import type { HookRecord } from '../manifest/hook-record.ts';
+import type { RecordedSnapshot } from '../manifest/kept-snapshot.ts';
+import type { GroupRecord, Recipe } from '../manifest/recipe.ts';
 import type { ClaimWork } from './claim-work.ts';
 import type { CollectedRecipe } from './collect-recipe.ts';
-import type { BackupPhase, ClaimBackupResult } from './run.ts';
+import { type BackupPhase, type ClaimBackupResult, consistencyOf } from './run.ts';
 
 export interface MethodSteps {
   /** Takes the point in time. Once it returns, writers may go on, unless the method is live. */
@@ -36,7 +39,30 @@ export interface Cut {
   readonly time: string;
   /** Cut, but perhaps not readable yet. Undefined where the method needs none. */
   readonly snapshot?: KubeObject | undefined;
+  /** The claims that were cut together with this one. */
+  readonly group?: GroupRecord | undefined;
+  /** What was done around the cut; undefined where there were no hooks. */
+  readonly hooks?: CutHooks | undefined;
+  /** The snapshot, where it is kept. */
+  readonly kept?: RecordedSnapshot | undefined;
+}
+
+export interface CutHooks {
+  readonly records: readonly HookRecord[];
+  /** Whether all of them ran well and held until the cut was made. */
+  readonly covered: boolean;
 }
 
 /** What became of the data. */
 export type MovedClaim = Pick<ClaimBackupResult, 'backupId' | 'state' | 'counts' | 'errorCount' | 'errors' | 'node'>;
+
+/** With what only the cut could tell. A group snapshot follows its own class. */
+export function recipeOf({ collected, work }: PreparedClaim, { group, kept, hooks }: Cut): Recipe {
+  const recipe = {
+    ...collected.recipe,
+    ...(kept === undefined ? {} : { keptSnapshot: kept }),
+    ...(hooks === undefined ? {} : { hooks: [...hooks.records], consistency: consistencyOf(work.plan.method, hooks) }),
+  };
+  if (group === undefined) return recipe;
+  return { ...recipe, snapshotClass: group.way === 'window' ? recipe.snapshotClass : null, group };
+}

@@ -12,10 +12,18 @@ export async function planClaimBackup(cluster: Cluster, options: ClaimBackupRun)
   const facts = await gatherFacts(cluster, {
     scope: { claims: [{ namespace, name }] },
     cluster: options.clusterFacts,
+    hooks: options.rules?.spec.hooks,
     signal: options.signal,
   });
   const { method, snapshotClass, rules: policy, moverNamespace, claimSecretName } = options;
-  const wishes = { method, snapshotClass, policy, moverNamespace, claimSecretName };
+  const wishes = {
+    method,
+    snapshotClass,
+    policy,
+    moverNamespace,
+    claimSecretName,
+    writable: options.writable !== undefined,
+  };
   const [claim] = planBackup(facts, wishes).claims;
   if (claim === undefined) throw new TypeError('a claim that was asked for is not in its plan');
   if (claim.status !== 'ready') throw claim.error;

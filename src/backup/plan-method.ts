@@ -9,9 +9,10 @@ import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
 import type { ClusterFacts } from './facts.ts';
 import type { BackupSource } from './source.ts';
 
-export type BackupMethod = 'SnapshotMove' | 'FileCopy';
+export type BackupMethod = 'Snapshot' | 'SnapshotMove' | 'FileCopy' | 'ExecStream';
 
 export type MethodChoice =
+  | { readonly method: 'Snapshot'; readonly reason: string; readonly class: ClassChoice }
   | {
       readonly method: 'SnapshotMove';
       readonly reason: string;
@@ -19,7 +20,8 @@ export type MethodChoice =
       /** Of the temporary claim: the source's, or the only one of its driver. */
       readonly storageClass: KubeObject;
     }
-  | { readonly method: 'FileCopy'; readonly reason: string };
+  | { readonly method: 'FileCopy'; readonly reason: string }
+  | { readonly method: 'ExecStream'; readonly reason: string };
 
 export interface MethodQuestion {
   readonly wish: MethodWish;
@@ -37,14 +39,17 @@ export function chooseMethod(
   question: MethodQuestion,
 ): MethodChoice | HoldfastError {
   if (question.wish === 'FileCopy') return liveCopy(source, `asked for (${question.wishedBy})`);
+  if (question.wish === 'ExecStream') return streamOut(source, `asked for (${question.wishedBy})`);
   const way = snapshotWay(source, cluster, question);
   if (way instanceof HoldfastError) return way;
-  const asked = question.wish === 'SnapshotMove' ? `asked for (${question.wishedBy})` : undefined;
+  const asked = question.wish === 'auto' ? undefined : `asked for (${question.wishedBy})`;
   if (typeof way === 'string') {
     if (asked !== undefined) return unsupported(source, way);
-    const copy = liveCopy(source, `there can be no snapshot: ${way}`);
+    const reason = `there can be no snapshot: ${way}`;
+    const copy = isForOnePod(source) ? streamOut(source, reason) : liveCopy(source, reason);
     return copy instanceof HoldfastError ? unsupported(source, `${way}; ${String(copy.context.reason)}`) : copy;
   }
+  if (question.wish === 'Snapshot') return { method: 'Snapshot', reason: asked ?? '', class: way };
   const storageClass = chooseStorageClass(source, cluster);
   if (storageClass instanceof HoldfastError) return storageClass;
   const reason = asked ?? `its driver ${source.driver ?? ''} takes snapshots`;
@@ -78,12 +83,22 @@ function snapshotWay(
 
 /** A mount of the volume in use: one more reader on its node, nothing that needs a device or a pod of its own. */
 function liveCopy(source: BackupSource, reason: string): MethodChoice | HoldfastError {
-  const { title, volumeMode, accessModes } = source;
+  const { title, volumeMode } = source;
   if (volumeMode === 'Block') return refusedCopy(title, 'a raw block volume cannot be copied while it is in use');
-  if (accessModes.includes('ReadWriteOncePod')) {
+  if (isForOnePod(source)) {
     return refusedCopy(title, 'with ReadWriteOncePod only one pod in the cluster may use the volume');
   }
   return { method: 'FileCopy', reason };
+}
+
+/** Out of the pod that has it, without a second one (R6.1). */
+function streamOut({ title, volumeMode }: BackupSource, reason: string): MethodChoice | HoldfastError {
+  if (volumeMode === 'Block') return refusedStream(title, 'a raw block volume has no files');
+  return { method: 'ExecStream', reason };
+}
+
+function isForOnePod({ accessModes }: BackupSource): boolean {
+  return accessModes.includes('ReadWriteOncePod');
 }
 
 /** A snapshot is read through a claim of the same driver, and a claim without a class is never provisioned (R3.3). */
@@ -108,4 +123,8 @@ function unsupported({ title }: BackupSource, reason: string): HoldfastError {
 
 export function refusedCopy(claim: string, reason: string): HoldfastError {
   return new HoldfastError('LIVE_COPY_REFUSED', { claim, reason });
+}
+
+export function refusedStream(claim: string, reason: string): HoldfastError {
+  return new HoldfastError('STREAM_REFUSED', { claim, reason });
 }

@@ -3,8 +3,9 @@ import type { HoldfastError } from '../base/errors.ts';
 import { type KubeObject, listAt, textAt } from '../cluster/object.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { topologyOf } from '../manifest/topology.ts';
+import { type ConsumerMount, findConsumerMount } from './consumer-mount.ts';
 import type { ClaimFacts, ClusterFacts, NodeFacts } from './facts.ts';
-import { type MethodChoice, refusedCopy } from './plan-method.ts';
+import { type MethodChoice, refusedCopy, refusedStream } from './plan-method.ts';
 import { type BackupSource, nodeSelectorOf } from './source.ts';
 
 export interface MoverPlace {
@@ -13,6 +14,8 @@ export interface MoverPlace {
   /** "zone b", "node node-b", "anywhere". */
   readonly words: string;
   readonly reason: string;
+  /** Of a stream: the container that it comes from. There is no mover. */
+  readonly consumer?: ConsumerMount;
   /** What may keep the mover from starting there now. */
   readonly note?: string | undefined;
 }
@@ -24,7 +27,11 @@ export function choosePlace(
   choice: MethodChoice,
   cluster: ClusterFacts,
 ): MoverPlace | HoldfastError {
+  if (choice.method === 'ExecStream') return inConsumer(facts, source);
   if (choice.method === 'FileCopy') return besidePods(facts, source, cluster);
+  if (choice.method === 'Snapshot') {
+    return { selector: undefined, words: 'none', reason: 'nothing is moved: the data stays in the storage system' };
+  }
   // Such a class chooses the place itself, and the mover follows the volume.
   if (textAt(choice.storageClass, 'volumeBindingMode') !== 'WaitForFirstConsumer') {
     const reason = `the storage class ${choice.storageClass.metadata.name} binds at once and chooses the place`;
@@ -51,6 +58,14 @@ function besidePods(facts: ClaimFacts, source: BackupSource, cluster: ClusterFac
   }
   const reason = nodes[0] === undefined ? 'its volume is attached there' : 'the pods that use it are there';
   return { selector: onNode(node), words: `node ${node}`, reason };
+}
+
+/** The container that writes the stream; this process reads it. */
+function inConsumer({ pods }: ClaimFacts, source: BackupSource): MoverPlace | HoldfastError {
+  const consumer = findConsumerMount(pods, source.claim.metadata.name);
+  if (typeof consumer === 'string') return refusedStream(source.title, consumer);
+  const words = `container ${consumer.container} of pod ${consumer.pod}`;
+  return { selector: undefined, words, reason: `it has the volume at ${consumer.folder}`, consumer };
 }
 
 /** Whether several nodes may have the volume at once. */

@@ -9,7 +9,9 @@ import { type KubeObject, nameOf, textAt } from '../cluster/object.ts';
 import type { ClassChoice } from '../cluster/snapshot-class.ts';
 import { coverageOf } from '../policy/coverage.ts';
 import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
-import type { BackupFacts, ClaimFacts, ClusterFacts } from './facts.ts';
+import type { BackupFacts, ClaimFacts, ClusterFacts, HookFacts } from './facts.ts';
+import type { CutGroup } from './groups.ts';
+import { type PlannedHook, planHooks } from './hooks-plan.ts';
 import { type BackupMethod, chooseMethod } from './plan-method.ts';
 import { chooseMover, type MoverChoice, type MoverWishes } from './plan-mover.ts';
 import { choosePlace, type MoverPlace } from './plan-place.ts';
@@ -19,13 +21,19 @@ export interface PlanWishes extends MoverWishes {
   /** On the command line: comes before what a policy or a claim says. */
   readonly method?: MethodWish | undefined;
   readonly snapshotClass?: string | undefined;
-  /** Whose rules select; without one every claim in scope was named by the user. */
+  /** False where this process cannot write into the repository, which `Snapshot` does by itself. */
+  readonly writable?: boolean | undefined;
+  /** Whose rules select. */
   readonly policy?: BackupPolicy | undefined;
+  /** What selects where there is no policy; without either every claim in scope was named by the user. */
+  readonly select?: BackupPolicy['spec']['select'] | undefined;
 }
 
 export interface BackupPlan {
   /** In the order of the facts, then those that were named and are not there. */
   readonly claims: readonly PlannedClaim[];
+  /** Of claims that are ready, each in one group at most; see planGroups. */
+  readonly groups: readonly CutGroup[];
 }
 
 export type PlannedClaim = ReadyClaim | LeftClaim;
@@ -43,15 +51,19 @@ export interface ReadyClaim extends MoverChoice {
   readonly storageClass: string | undefined;
   readonly place: MoverPlace;
   readonly estimate: Estimate;
+  /** Whether its snapshot stays in the storage system, as the backup or beside it. */
+  readonly keeps: boolean;
   readonly notes: readonly string[];
   /** Node, storage class and driver: what limits count by. */
   readonly usedOn: string | undefined;
+  /** What is done in the cluster around the cut, in this order before and in the opposite one after it. */
+  readonly hooks: readonly PlannedHook[];
 }
 
 export interface Estimate {
   readonly bytes: number;
-  /** `last-backup`: as much was read last time; `capacity`: it cannot be more. */
-  readonly basis: 'last-backup' | 'capacity';
+  /** `last-backup`: as much was read last time; `capacity`: it cannot be more; `kept`: nothing leaves the storage. */
+  readonly basis: 'last-backup' | 'capacity' | 'kept';
 }
 
 /** A claim that is not backed up. */
@@ -69,13 +81,22 @@ export function planBackup(facts: BackupFacts, wishes: PlanWishes): BackupPlan {
   const missing = facts.missing.map(
     (claim): LeftClaim => ({ status: 'blocked', claim, error: new HoldfastError('CLAIM_NOT_FOUND', { claim }) }),
   );
-  return { claims: [...facts.claims.map((claim) => planClaim(claim, facts.cluster, wishes)), ...missing] };
+  return {
+    claims: [...facts.claims.map((claim) => planClaim(claim, facts.cluster, wishes, facts.hooks)), ...missing],
+    groups: [],
+  };
 }
 
-export function planClaim(facts: ClaimFacts, cluster: ClusterFacts, wishes: PlanWishes): PlannedClaim {
+export function planClaim(
+  facts: ClaimFacts,
+  cluster: ClusterFacts,
+  wishes: PlanWishes,
+  hookFacts: HookFacts = { pods: [], workloads: [] },
+): PlannedClaim {
   const claim = nameOf(facts.claim);
-  const { policy } = wishes;
-  const coverage = policy && coverageOf(policy, selectableOf(facts));
+  const { policy, select } = wishes;
+  const rules = policy ?? (select && { spec: { select } });
+  const coverage = rules && coverageOf(rules, selectableOf(facts));
   if (coverage !== undefined && coverage.kind !== 'covered') {
     const error = new HoldfastError('CLAIM_LEFT_OUT', { claim, reason: coverage.reason });
     const statuses = { 'opted-out': 'skipped', uncovered: 'uncovered', unclear: 'blocked' } as const;
@@ -94,20 +115,32 @@ export function planClaim(facts: ClaimFacts, cluster: ClusterFacts, wishes: Plan
   if (place instanceof HoldfastError) return { status: 'blocked', claim, error: place };
   const mover = chooseMover(source, choice, wishes, policy?.spec.snapshots);
   if (mover instanceof HoldfastError) return { status: 'blocked', claim, error: mover };
-  const isCut = choice.method === 'SnapshotMove';
+  const hooked = planHooks({
+    claim: facts,
+    rules: policy?.spec.hooks ?? [],
+    facts: hookFacts,
+    isLive: !('class' in choice),
+  });
+  if (hooked instanceof HoldfastError) return { status: 'blocked', claim, error: hooked };
+  if ((choice.method === 'Snapshot' || choice.method === 'ExecStream') && wishes.writable === false) {
+    return { status: 'blocked', claim, error: new HoldfastError('PASSWORD_MISSING') };
+  }
   return {
     status: 'ready',
     claim,
     source,
     method: choice.method,
     reason: choice.reason,
-    class: isCut ? choice.class : undefined,
-    storageClass: isCut ? choice.storageClass.metadata.name : undefined,
+    class: 'class' in choice ? choice.class : undefined,
+    storageClass: 'storageClass' in choice ? choice.storageClass.metadata.name : undefined,
     ...mover,
     place,
-    estimate: estimateOf(facts, source),
-    notes: [...notesOf(source), ...(place.note === undefined ? [] : [place.note])],
+    estimate: choice.method === 'Snapshot' ? { bytes: 0, basis: 'kept' } : estimateOf(facts, source),
+    keeps:
+      choice.method === 'Snapshot' || (choice.method === 'SnapshotMove' && (policy?.spec.snapshots?.keepLast ?? 0) > 0),
+    notes: [...notesOf(source), ...(place.note === undefined ? [] : [place.note]), ...hooked.notes],
     usedOn: nodeInUse(facts),
+    hooks: hooked.hooks,
   };
 }
 

@@ -2,6 +2,7 @@
  * The rights that backups need, in two steps: a Role in the namespace of the claims, and a ClusterRole for what has no
  * namespace. docs/rights.md explains each line; test/cluster/tests/policy.test.ts runs with exactly these.
  */
+import type { HookRule } from '../policy/hooks-schema.ts';
 
 export interface PolicyRule {
   readonly apiGroups: readonly string[];
@@ -21,9 +22,31 @@ export const backupRole: readonly PolicyRule[] = [
   {
     apiGroups: ['snapshot.storage.k8s.io'],
     resources: ['volumesnapshots'],
+    verbs: ['get', 'list', 'watch', 'create', 'patch', 'delete'],
+  },
+  {
+    apiGroups: ['groupsnapshot.storage.k8s.io'],
+    resources: ['volumegroupsnapshots'],
     verbs: ['get', 'list', 'watch', 'create', 'delete'],
   },
 ];
+
+/** Only where hooks run commands. Since 1.35 `create` is asked for, before that `get` was (R9.7). */
+export const commandHookRole: readonly PolicyRule[] = [
+  { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
+];
+
+/** Only where hooks scale to zero. */
+export const scaleHookRole: readonly PolicyRule[] = [
+  { apiGroups: ['apps'], resources: ['statefulsets', 'deployments'], verbs: ['get', 'list', 'watch', 'patch'] },
+];
+
+/** What the hooks of a policy need beyond backupRole. */
+export function hookRole(hooks: readonly HookRule[] = []): readonly PolicyRule[] {
+  const scales = hooks.some(({ scaleToZero }) => scaleToZero !== undefined);
+  const commands = hooks.some(({ pods }) => pods !== undefined);
+  return [...(commands ? commandHookRole : []), ...(scales ? scaleHookRole : [])];
+}
 
 export const backupClusterRole: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get'], resourceNames: ['kube-system'] },
@@ -35,6 +58,12 @@ export const backupClusterRole: readonly PolicyRule[] = [
   {
     apiGroups: ['snapshot.storage.k8s.io'],
     resources: ['volumesnapshotcontents'],
+    verbs: ['get', 'list', 'watch', 'patch', 'delete'],
+  },
+  { apiGroups: ['groupsnapshot.storage.k8s.io'], resources: ['volumegroupsnapshotclasses'], verbs: ['get', 'list'] },
+  {
+    apiGroups: ['groupsnapshot.storage.k8s.io'],
+    resources: ['volumegroupsnapshotcontents'],
     verbs: ['get', 'list', 'watch', 'patch'],
   },
 ];

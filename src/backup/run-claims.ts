@@ -7,7 +7,9 @@ import { type HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 import type { BackupPolicy } from '../policy/schema.ts';
 import { backupClaim } from './backup-claim.ts';
-import { type Room, runInRooms } from './limits.ts';
+import { type CutMember, cutGroup, type GroupRun } from './group-run.ts';
+import type { CutGroup } from './groups.ts';
+import { allEnded, type Room, Rooms } from './limits.ts';
 import type { BackupPlan, LeftClaim, ReadyClaim } from './plan.ts';
 import type { ClaimBackupResult, ClaimBackupRun } from './run.ts';
 
@@ -50,16 +52,26 @@ export function limitsOf({ spec }: BackupPolicy): RunLimits {
 
 /** The outcomes in the order of the plan, without the claims that no rule covers. Throws only the signal's reason, and bugs. */
 export async function runClaims(cluster: Cluster, plan: BackupPlan, o: ClaimsRun): Promise<ClaimOutcome[]> {
+  const rooms = new Rooms();
   const meant = plan.claims.filter((claim) => claim.status !== 'uncovered');
-  return runInRooms(
-    meant,
-    (claim) => (claim.status === 'ready' ? roomsOf(claim, o.limits) : []),
-    async (claim) => {
-      const outcome = claim.status === 'ready' ? await backUp(cluster, claim, o) : outcomeOf(claim);
-      o.onOutcome?.(outcome);
-      return outcome;
-    },
-  );
+  const works = meant.map((claim): Promise<ClaimOutcome[]> => {
+    if (claim.status !== 'ready') return told(o, async () => outcomeOf(claim));
+    const group = plan.groups.find(({ members }) => members.includes(claim.claim));
+    if (group === undefined)
+      return rooms.within(roomsOf(claim, o.limits), () => told(o, () => backUp(cluster, claim, o)));
+    // All members are the work of the first one.
+    if (group.members[0] !== claim.claim) return Promise.resolve([]);
+    const members = meant.flatMap((one) => (one.status === 'ready' && group.members.includes(one.claim) ? [one] : []));
+    return backUpGroup(cluster, group, members, o, rooms);
+  });
+  const outcomes = new Map((await allEnded(works)).flat().map((outcome) => [outcome.claim, outcome]));
+  return meant.flatMap(({ claim }) => outcomes.get(claim) ?? []);
+}
+
+async function told(o: ClaimsRun, work: () => Promise<ClaimOutcome>): Promise<ClaimOutcome[]> {
+  const outcome = await work();
+  o.onOutcome?.(outcome);
+  return [outcome];
 }
 
 function outcomeOf({ claim, status, error }: LeftClaim): ClaimOutcome {
@@ -68,37 +80,116 @@ function outcomeOf({ claim, status, error }: LeftClaim): ClaimOutcome {
 
 function roomsOf({ source, usedOn, storageClass }: ReadyClaim, limits: RunLimits): Room[] {
   const rooms: readonly [string, string | undefined, number | undefined][] = [
-    ['claims', 'all', limits.claims],
     ['node', usedOn, limits.perNode],
     ['storage class', source.storageClassName ?? storageClass, limits.perStorageClass],
     ['driver', source.driver, limits.perDriver],
   ];
-  return rooms.flatMap(([kind, name, limit]) =>
+  const others = rooms.flatMap(([kind, name, limit]) =>
     name === undefined || limit === undefined ? [] : [{ key: `${kind} ${name}`, limit }],
   );
+  return [allClaims(limits), ...others];
+}
+
+function allClaims({ claims }: RunLimits): Room {
+  return { key: 'all claims', limit: claims };
 }
 
 async function backUp(cluster: Cluster, planned: ReadyClaim, o: ClaimsRun): Promise<ClaimOutcome> {
-  const { claim, source } = planned;
-  const { namespace = '', name } = source.claim.metadata;
-  const { signal, onEvent, clock = systemClock } = o.common;
-  for (let left = o.limits.retries; ; left--) {
+  const { claim } = planned;
+  const done = await withRetries(claim, o, () => backupClaim(cluster, optionsOf(planned, o)));
+  return 'error' in done ? failureOf(claim, done.error) : doneOf(claim, done.value);
+}
+
+/**
+ * The cut of a group takes one place, whatever its size, and its claims then go first, each within the limits. One that
+ * fails after the cut is not tried again: a copy from another instant would not be of the group.
+ */
+async function backUpGroup(
+  cluster: Cluster,
+  group: CutGroup,
+  claims: readonly ReadyClaim[],
+  o: ClaimsRun,
+  rooms: Rooms,
+): Promise<ClaimOutcome[]> {
+  const options = claims.map((claim) => optionsOf(claim, o));
+  const cutting = () => withRetries(`group ${group.name}`, o, () => cutGroup(cluster, group, options));
+  const cut = await rooms.within([allClaims(o.limits)], cutting);
+  if ('error' in cut) {
+    const all = claims.map(({ claim }) => told(o, async () => failureOf(claim, cut.error)));
+    return (await Promise.all(all)).flat();
+  }
+  try {
+    const works = cut.value.members.map((member) =>
+      rooms.within(roomsOf(member.planned, o.limits), () => told(o, () => finish(member, o)), 'first'),
+    );
+    return (await allEnded(works)).flat();
+  } finally {
+    await closeGroup(group, cut.value, o);
+  }
+}
+
+async function finish(member: CutMember, { common }: ClaimsRun): Promise<ClaimOutcome> {
+  const { claim } = member.planned;
+  try {
+    return doneOf(claim, await member.finish());
+  } catch (error) {
+    common.signal?.throwIfAborted();
+    if (!isHoldfastError(error)) throw error;
+    return failureOf(claim, error);
+  }
+}
+
+async function closeGroup(group: CutGroup, run: GroupRun, { common }: ClaimsRun): Promise<void> {
+  try {
+    await run.close();
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    const message = `could not remove everything of this run, the next one will: ${error.message}`;
+    common.onEvent?.({ claim: `group ${group.name}`, phase: 'warning', message });
+  }
+}
+
+function optionsOf(planned: ReadyClaim, o: ClaimsRun): ClaimBackupRun {
+  const { namespace = '', name } = planned.source.claim.metadata;
+  return { ...o.common, namespace, claim: name, planned };
+}
+
+/** Tries again what may pass, as often as the limits allow. Throws the signal's reason, and bugs. */
+async function withRetries<T>(
+  title: string,
+  { common, limits }: ClaimsRun,
+  work: () => Promise<T>,
+): Promise<{ readonly value: T } | { readonly error: HoldfastError }> {
+  const { signal, onEvent, clock = systemClock } = common;
+  for (let left = limits.retries; ; left--) {
     signal?.throwIfAborted();
     try {
-      const result = await backupClaim(cluster, { ...o.common, namespace, claim: name, planned });
-      return { claim, status: result.state === 'complete' ? 'done' : 'incomplete', result };
+      return { value: await work() };
     } catch (error) {
       signal?.throwIfAborted();
       if (!isHoldfastError(error)) throw error;
-      if (left === 0 || !mayPass(error)) return { claim, status: isNothingLeft(error) ? 'skipped' : 'failed', error };
-      onEvent?.({ claim, phase: 'retry', message: `tries again in ${RETRY_AFTER_MS / 1000} s: ${error.message}` });
+      if (left === 0 || !mayPass(error)) return { error };
+      onEvent?.({
+        claim: title,
+        phase: 'retry',
+        message: `tries again in ${RETRY_AFTER_MS / 1000} s: ${error.message}`,
+      });
       await clock.sleep(RETRY_AFTER_MS, signal);
     }
   }
 }
 
+function doneOf(claim: string, result: ClaimBackupResult): ClaimOutcome {
+  return { claim, status: result.state === 'complete' ? 'done' : 'incomplete', result };
+}
+
+function failureOf(claim: string, error: HoldfastError): ClaimOutcome {
+  return { claim, status: isNothingLeft(error) ? 'skipped' : 'failed', error };
+}
+
 /** Another run of the claim that is at work was watched for a minute already. */
 function mayPass(error: HoldfastError): boolean {
+  if (error.code === 'GROUP_NOT_CUT' && isHoldfastError(error.cause)) return mayPass(error.cause);
   return error.retryable && error.code !== 'BACKUP_RUNNING';
 }
 

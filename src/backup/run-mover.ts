@@ -3,7 +3,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { awaitMover, type MoverResult, startMover } from '../cluster/mover-run.ts';
 import type { KubeObject } from '../cluster/object.ts';
 import { backupJob, moveLimitMs } from './claim-work.ts';
-import type { Cut, MovedClaim, PreparedClaim } from './method.ts';
+import { type Cut, type MovedClaim, type PreparedClaim, recipeOf } from './method.ts';
 
 export interface MoverWishes {
   /** Default: the run's own. */
@@ -16,9 +16,9 @@ export interface MoverWishes {
 
 /** Lets the claim's Job go, and waits for its end. Throws MOVER_FAILED, CREDENTIALS_MISSING, and the signal's reason. */
 export async function runMover(claim: PreparedClaim, cut: Cut, wishes: MoverWishes = {}): Promise<MovedClaim> {
-  const { cluster, work, job, pod, collected } = claim;
+  const { cluster, work, job, pod } = claim;
   const { timeouts, options } = work;
-  await startMover(cluster, job, pod, backupJob(work, collected, Date.parse(cut.time)), options.signal);
+  await startMover(cluster, job, pod, backupJob(work, recipeOf(claim, cut), Date.parse(cut.time)), options.signal);
   let result: MoverResult;
   try {
     result = await awaitMover(cluster, job, pod, {

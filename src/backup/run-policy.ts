@@ -1,27 +1,33 @@
 /**
- * One run of a policy: every claim that it selects is backed up, each reported for itself; then its retention is applied
- * to its own backups of this cluster. A claim that fails stops neither the others nor the retention.
+ * One run of a policy: every claim that it selects is backed up, each reported for itself; the run is recorded; then its
+ * retention is applied to its own backups of this cluster. A claim that fails stops neither the others nor the retention.
  */
 import { type Clock, systemClock } from '../base/clock.ts';
-import { HoldfastError } from '../base/errors.ts';
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { parseDuration } from '../base/units.ts';
 import type { Cluster } from '../cluster/client.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
-import { floorOf, retentionOf } from '../policy/rules.ts';
 import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
-import { executeForget, type ForgetPlan, planForget } from '../repository/forget.ts';
-import { acquireLock } from '../repository/locks.ts';
+import type { ForgetResult } from '../repository/forget.ts';
 import type { Repository } from '../repository/repository.ts';
-import { listBackups } from '../repository/snapshots.ts';
 import { removeDeadMoverLocks } from './dead-locks.ts';
+import { tidyKept } from './expire-kept.ts';
 import type { BackupFacts, LastBackup } from './facts.ts';
 import { backupFinder } from './find-backup.ts';
-import { gatherFacts, gatherLastBackups } from './gather-facts.ts';
+import { gatherFacts } from './gather-facts.ts';
+import { gatherGroupFacts } from './gather-groups.ts';
+import { clusterNameOf, lastBackupsOf, readHistory, refuseTakenName } from './history.ts';
 import { type BackupPlan, type LeftClaim, planBackup } from './plan.ts';
+import { planGroups } from './plan-groups.ts';
 import type { MoverWishes } from './plan-mover.ts';
 import { moverSettingsOf } from './policy-mover.ts';
+import { applyPolicyRetention } from './policy-retention.ts';
+import { type EndedRun, lockHostOf, type NotedRun, noteRun, runToEnd, underLock } from './record-run.ts';
+import { onlyRetried, type Retry } from './retry.ts';
 import type { BackupEvent, BackupFinder, BackupTimeouts } from './run.ts';
-import { type ClaimOutcome, type ClaimsRun, limitsOf, runClaims } from './run-claims.ts';
+import { type ClaimOutcome, type ClaimsRun, limitsOf } from './run-claims.ts';
+import { putBackLeftAtZero } from './scale-hook.ts';
+import type { Shrunken } from './shrunken.ts';
 
 export interface PolicyRun {
   readonly policy: BackupPolicy;
@@ -37,6 +43,8 @@ export interface PolicyRun {
   readonly method?: MethodWish | undefined;
   readonly snapshotClass?: string | undefined;
   readonly claimsAtOnce?: number | undefined;
+  /** Only what failed in an earlier run. */
+  readonly retry?: Retry | undefined;
   readonly run: string;
   /** Names this process in the repository's lock. */
   readonly hostname: string;
@@ -57,24 +65,87 @@ export interface PolicyResult {
   readonly uncovered: readonly LeftClaim[];
   /** Ids of the backups that the retention removed. */
   readonly removed: readonly string[];
+  /** Of the record of this run. */
+  readonly recordId: string | undefined;
+  /** Volumes that have suddenly shrunk; their earlier backups are held. */
+  readonly shrunken: readonly Shrunken[];
+  /** What went wrong after the backups: the record, the retention. */
+  readonly failures: readonly HoldfastError[];
   readonly removalErrors: readonly { readonly id: string; readonly message: string }[];
 }
 
-/** Throws POLICY_SELECTS_NOTHING, what the repository throws, and the signal's reason; never for a single claim. */
+/**
+ * Throws POLICY_SELECTS_NOTHING, CLUSTER_NAME_TAKEN, what the repository throws, and the signal's reason; never for a
+ * single claim. The run is recorded whatever becomes of it; what goes wrong after the backups is in the result.
+ */
 export async function runPolicy(cluster: Cluster, repository: Repository, o: PolicyRun): Promise<PolicyResult> {
-  const { policy, clusterUid } = o;
-  const { plan, facts } = await planPolicy(cluster, policy, await gatherLastBackups(repository, clusterUid), o);
+  const { policy, clusterUid, clock = systemClock } = o;
+  const startedMs = clock.nowMs();
+  const history = await readHistory(repository);
+  refuseTakenName(history, clusterUid, clusterNameOf(clusterUid, o.clusterName));
+  await putBackLeftAtZero(cluster, { namespaces: [policy.metadata.namespace] }, o);
+  const { plan, facts } = await planPolicy(cluster, policy, lastBackupsOf(history, clusterUid), o);
   refuseEmpty(policy, plan);
-  const outcomes = await runClaims(cluster, plan, {
+  const ended = await runToEnd(cluster, plan, {
     limits: { ...limitsOf(policy), ...(o.claimsAtOnce === undefined ? {} : { claims: o.claimsAtOnce }) },
-    common: { ...commonOf(o, backupFinder(repository), facts), writable: repository },
+    common: { ...commonOf(o, backupFinder(repository), facts), writable: repository, lockHost: lockHostOf(o) },
     onOutcome: o.onOutcome,
   });
-  const { namespace } = policy.metadata;
-  await removeDeadMoverLocks(repository, cluster, clusterUid, [namespace, o.movers?.moverNamespace ?? namespace]);
-  const { removed, errors } = await applyPolicyRetention(repository, o);
-  const uncovered = plan.claims.flatMap((claim) => (claim.status === 'uncovered' ? [claim] : []));
-  return { run: o.run, outcomes, uncovered, removed, removalErrors: errors };
+  const identity = { ...o, policy: policy.metadata, retryOf: o.retry?.run, startedMs };
+  const after = await attempt(() =>
+    underLock(repository, identity, o.signal, async (lock): Promise<Aftermath> => {
+      const noted = await attempt(() => noteRun(repository, lock, identity, ended));
+      // Nothing is removed by a run that could not say what it did, or hold what has to be kept.
+      if (noted.error !== undefined || ended.interruption !== undefined) return { noted };
+      const { namespace } = policy.metadata;
+      const namespaces = [namespace, o.movers?.moverNamespace ?? namespace];
+      const unlocked = await attempt(() => removeDeadMoverLocks(repository, cluster, clusterUid, namespaces));
+      const signal = o.signal === undefined ? lock.signal : AbortSignal.any([o.signal, lock.signal]);
+      const keeping = { policy: policy.metadata, keepLast: policy.spec.snapshots?.keepLast ?? 0, clusterUid, signal };
+      const tidied = await attempt(() => tidyKept(cluster, repository, keeping));
+      const kept = tidied.error === undefined ? tidied.value : undefined;
+      const retained = await attempt(() => applyPolicyRetention(repository, { ...o, kept }, signal));
+      return { noted, unlocked, tidied, retained };
+    }),
+  );
+  if (ended.interruption !== undefined) throw ended.interruption.error;
+  return resultOf(o.run, ended, after.error === undefined ? after.value : { noted: after });
+}
+
+type Attempt<T> = { readonly value: T; readonly error?: undefined } | { readonly error: HoldfastError };
+
+/** The backups are made by then: a failure is told with them, not in their place. */
+async function attempt<T>(act: () => Promise<T>): Promise<Attempt<T>> {
+  try {
+    return { value: await act() };
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return { error };
+  }
+}
+
+interface Aftermath {
+  readonly noted: Attempt<NotedRun>;
+  /** Not reached where the run could not be recorded. */
+  readonly unlocked?: Attempt<unknown>;
+  readonly tidied?: Attempt<unknown>;
+  readonly retained?: Attempt<ForgetResult>;
+}
+
+function resultOf(
+  run: string,
+  { outcomes, uncovered }: EndedRun,
+  { noted, unlocked, tidied, retained }: Aftermath,
+): PolicyResult {
+  const forgotten = retained !== undefined && 'value' in retained ? retained.value : undefined;
+  return {
+    ...{ run, outcomes, uncovered },
+    recordId: 'value' in noted ? noted.value.recordId : undefined,
+    shrunken: 'value' in noted ? noted.value.shrunken : [],
+    removed: forgotten?.removed ?? [],
+    removalErrors: forgotten?.errors ?? [],
+    failures: [noted.error, unlocked?.error, tidied?.error, retained?.error].filter((error) => error !== undefined),
+  };
 }
 
 /** What a run of the policy would do with every claim of its namespace, those included that it does not select. */
@@ -82,10 +153,21 @@ export async function planPolicy(
   cluster: Cluster,
   policy: BackupPolicy,
   lastBackups: ReadonlyMap<string, LastBackup>,
-  { method, snapshotClass, movers, signal }: Pick<PolicyRun, 'method' | 'snapshotClass' | 'movers' | 'signal'> = {},
+  {
+    method,
+    snapshotClass,
+    movers,
+    retry,
+    signal,
+  }: Pick<PolicyRun, 'method' | 'snapshotClass' | 'movers' | 'retry' | 'signal'> = {},
 ): Promise<{ readonly plan: BackupPlan; readonly facts: BackupFacts }> {
-  const facts = await gatherFacts(cluster, { scope: { namespace: policy.metadata.namespace }, lastBackups, signal });
-  return { plan: planBackup(facts, { policy, method, snapshotClass, ...movers }), facts };
+  const scope = { namespaces: [policy.metadata.namespace] };
+  const facts = await gatherFacts(cluster, { scope, lastBackups, hooks: policy.spec.hooks, signal });
+  const { group } = policy.spec;
+  const single = planBackup(facts, { policy, method, snapshotClass, ...movers });
+  const plan =
+    group === undefined ? single : planGroups(single, facts, await gatherGroupFacts(cluster, facts, signal), group);
+  return { plan: retry === undefined ? plan : onlyRetried(plan, retry), facts };
 }
 
 function refuseEmpty(policy: BackupPolicy, { claims }: BackupPlan): void {
@@ -116,39 +198,4 @@ function timeoutsOf({ spec }: BackupPolicy): Partial<BackupTimeouts> {
   const given = { ...waits, stalledMs: stalled, moveMs: move, liveMountMs: liveMountMax };
   const known = Object.entries(given).filter((entry): entry is [string, string] => entry[1] !== undefined);
   return Object.fromEntries(known.map(([key, text]) => [key, parseDuration(text)]));
-}
-
-/** What the retention would remove now: complete backups of this policy and cluster by the rules, never the last one. */
-export async function planPolicyRetention(
-  repository: Repository,
-  { policy, clusterUid, clock = systemClock }: Pick<PolicyRun, 'policy' | 'clusterUid' | 'clock'>,
-): Promise<ForgetPlan> {
-  const rules = policy.spec.retention;
-  const { namespace, name } = policy.metadata;
-  const tags = [[`cluster-uid=${clusterUid}`, `namespace=${namespace}`, `policy=${name}`]];
-  const backups = await listBackups(repository, { tags });
-  if (rules === undefined || backups.length === 0) return { groups: [] };
-  // By claim alone: the name of the cluster may change, its uid does not.
-  const options = { groupBy: ['paths'] as const, nowMs: clock.nowMs(), floor: floorOf(rules) };
-  return planForget(backups, retentionOf(rules), options);
-}
-
-async function applyPolicyRetention(repository: Repository, o: PolicyRun) {
-  if (o.policy.spec.retention === undefined) return { removed: [], errors: [] };
-  const { podUid, signal } = o;
-  const hostname = podUid === undefined ? o.hostname : `${o.hostname}.${podUid}.${o.clusterUid}`;
-  const lock = await acquireLock(repository, {
-    exclusive: false,
-    hostname,
-    waitMs: 10 * 60_000,
-    ...(signal === undefined ? {} : { signal }),
-  });
-  try {
-    const plan = await planPolicyRetention(repository, o);
-    return await executeForget(repository, plan, {
-      signal: signal ? AbortSignal.any([signal, lock.signal]) : lock.signal,
-    });
-  } finally {
-    await lock.release();
-  }
 }

@@ -2,6 +2,8 @@
 import type { Clock } from '../base/clock.ts';
 import type { LayoutChoice } from '../base/layouts.ts';
 import type { MoverSettings, RepositoryAccess } from '../cluster/mover-pod.ts';
+import type { HookRecord } from '../manifest/hook-record.ts';
+import type { GroupRecord } from '../manifest/recipe.ts';
 import type { BackupPolicy, MethodWish } from '../policy/schema.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { ClusterFacts } from './facts.ts';
@@ -9,7 +11,17 @@ import type { ReadyClaim } from './plan.ts';
 import type { BackupMethod } from './plan-method.ts';
 import type { MoverWishes } from './plan-mover.ts';
 
-export type BackupPhase = 'plan' | 'sweep' | 'snapshot' | 'copy' | 'mover' | 'clean-up' | 'warning' | 'retry';
+export type BackupPhase =
+  | 'plan'
+  | 'sweep'
+  | 'hook'
+  | 'snapshot'
+  | 'copy'
+  | 'mover'
+  | 'stream'
+  | 'clean-up'
+  | 'warning'
+  | 'retry';
 
 export interface BackupEvent {
   readonly claim: string;
@@ -83,6 +95,8 @@ export interface ClaimBackupRun extends ClaimBackupOptions {
   readonly finder?: BackupFinder;
   /** Open for writing, where this process has the password: methods without a mover write into it themselves. */
   readonly writable?: Repository | undefined;
+  /** Names this process in the repository's lock; default the machine. */
+  readonly lockHost?: string | undefined;
   readonly onEvent?: ((event: BackupEvent) => void) | undefined;
   readonly signal?: AbortSignal | undefined;
   readonly clock?: Clock;
@@ -108,13 +122,17 @@ export interface ClaimBackupResult {
   readonly state: 'complete' | 'incomplete';
   readonly method: BackupMethod;
   readonly methodReason: string;
-  /** `crash`: as after a power cut, at one instant; `live`: read while pods went on writing. */
+  /** `application`: hooks had prepared it; `crash`: as after a power cut; both of one instant. `live`: read in use. */
   readonly consistency: Consistency;
   readonly snapshotClass?: string;
   /** RFC 3339: when the data was cut, as the storage tells it, or when it began to be read. */
   readonly cutTime: string;
   /** The same, of a snapshot. */
   readonly snapshotCutTime?: string;
+  /** The claims that were cut together with this one. */
+  readonly group?: GroupRecord;
+  /** What was done around the cut; absent where there were no hooks. */
+  readonly hooks?: readonly HookRecord[];
   /** Of the mover: files…, bytes…, durationMs; empty where only the repository could tell. */
   readonly counts: Readonly<Record<string, number>>;
   readonly errorCount: number;
@@ -124,9 +142,10 @@ export interface ClaimBackupResult {
   readonly warnings: readonly string[];
 }
 
-export type Consistency = 'crash' | 'live';
+export type Consistency = 'application' | 'crash' | 'live';
 
-/** A live method reads while pods write: whatever keeps them still has to last until the data is moved. */
-export function consistencyOf(method: BackupMethod): Consistency {
-  return method === 'FileCopy' ? 'live' : 'crash';
+/** A live method reads while pods write; a cut is as good as what hooks made of the application before it. */
+export function consistencyOf(method: BackupMethod, hooks?: { readonly covered: boolean }): Consistency {
+  if (method === 'FileCopy' || method === 'ExecStream') return 'live';
+  return hooks?.covered === true ? 'application' : 'crash';
 }

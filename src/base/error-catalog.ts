@@ -418,6 +418,15 @@ export const catalog = {
     hint: 'A group is cut whole or not at all, and nothing is left over. Mend what is named, or back up the claims without a group.',
     retryable: true,
   },
+  HOOK_REFUSED: {
+    message: 'Hook {hook} cannot run for {claim}: {reason}.',
+    hint: 'Mend the hook in the policy. `claims` in it says for which claims it is; onError: Continue backs up without it.',
+  },
+  HOOK_FAILED: {
+    message: 'Hook {hook} failed for {target}: {reason}.',
+    hint: 'Nothing is backed up that was not prepared. The after-commands of all hooks that had begun have been run.',
+    retryable: true,
+  },
   BACKUP_RUNNING: {
     message: 'Another backup of {claim} is at work (run {run}).',
     hint: 'Wait for it to end. If its process is gone, the next backup notices that within a minute.',
@@ -427,6 +436,14 @@ export const catalog = {
     message: 'The mover of {claim} failed: {reason}.',
     hint: "The log above is the mover's. Nothing of the target is in use; run again.",
     retryable: true,
+  },
+  KEPT_SNAPSHOT_UNUSABLE: {
+    message: 'The CSI snapshot that was kept cannot be restored from: {reason}.',
+    hint: '{fix}',
+  },
+  KEPT_SNAPSHOT_STAYS: {
+    message: 'The data of backup {backup} is a CSI snapshot in a storage system that cannot be reached from here.',
+    hint: 'Run forget with access to the cluster that made it: its snapshot is removed first, then its recipe.',
   },
   CREDENTIALS_MISSING: {
     message: 'The mover in namespace {namespace} has no credentials for the repository: {reason}.',
@@ -469,6 +486,30 @@ export const catalog = {
     message: 'The claim {claim} already exists.',
     hint: 'Restore under another name with --to NAMESPACE/CLAIM, or delete the claim first.',
   },
+  TARGET_NOT_BOUND: {
+    message: 'The claim {claim} is {phase}, not Bound: there is no volume to restore into.',
+    hint: 'Restore it as a new claim: delete this one, or choose another name with --to.',
+  },
+  TARGET_IN_USE: {
+    message: 'The claim {claim} is in use, and its pods cannot be scaled away: {reason}.',
+    hint: 'Stop what uses it and run again, or restore beside it with --to NAMESPACE/CLAIM.',
+  },
+  TARGET_WRONG_MODE: {
+    message: 'The claim {claim} has the volume mode {is}, the backup needs {needed}.',
+    hint: 'Restore into a new claim with --to NAMESPACE/CLAIM.',
+  },
+  CLAIM_TOO_SMALL: {
+    message: 'The data needs about {needed} with its file system, the claim {claim} has only {size}.',
+    hint: 'Enlarge the claim, or restore into a new one with --to NAMESPACE/CLAIM.',
+  },
+  TARGET_HALF_RESTORED: {
+    message: 'A restore of another backup into {claim} has begun and not ended.',
+    hint: 'Run that one again to its end, or give it up with --abandon. What was there before it: VolumeSnapshot {snapshot}.',
+  },
+  SAFETY_SNAPSHOT_IMPOSSIBLE: {
+    message: 'No snapshot of what is in {claim} can be made before it is overwritten: {reason}.',
+    hint: 'Restore beside it with --to NAMESPACE/CLAIM, or give up what is there with --no-safety-snapshot.',
+  },
   NAMESPACE_MISSING: {
     message: 'The namespace {namespace} does not exist.',
     hint: 'Create it, or give --create-namespace.',
@@ -480,6 +521,30 @@ export const catalog = {
   ZONE_MISSING: {
     message: 'No ready node is in zone {zone} (nodes are in: {zones}).',
     hint: 'Choose one of those with --zone or --map-zone, or any with --zone any.',
+  },
+  REGION_MISSING: {
+    message: 'No ready node is in region {region} (nodes are in: {regions}).',
+    hint: 'Say which one takes its place with --map-zone {region}=NEW, choose a zone with --zone, or any with --zone any.',
+  },
+  RIGHTS_MISSING: {
+    message: 'This account may not do all that the restore needs: {rights}.',
+    hint: 'Give the account these rights; docs/rights.md has the roles. Nothing was made.',
+  },
+  QUOTA_EXCEEDED: {
+    message: 'The quota {quota} of namespace {namespace} has {left} of {resource} left, the restore needs {needed}.',
+    hint: 'Raise the quota or restore fewer claims at once; until a restore ends there are two claims for its one volume.',
+  },
+  SIZE_NOT_ALLOWED: {
+    message: 'The limit {name} of namespace {namespace} allows claims of {limit}, planned is {size}.',
+    hint: 'Choose another --size, or have the limit changed.',
+  },
+  STORAGE_FULL: {
+    message: 'The storage says that it has at most {left} left for a volume of class {class} in {place}, not {size}.',
+    hint: '{fix}',
+  },
+  NODES_FULL: {
+    message: 'No node of {place} may have one more volume of {driver} attached: {nodes} have all that they may.',
+    hint: 'Add a node there, move pods away, or choose another --zone.',
   },
   TARGET_TOO_SMALL: {
     message: 'The data needs about {needed} with its file system, the planned volume has only {size}.',

@@ -45,6 +45,10 @@ const restoreJobSchema = z.object({
   targetKind: z.enum(['folder', 'device']).optional(),
   /** The target holds what an earlier mover of the same restore left: it is emptied first. */
   startOver: z.boolean().optional(),
+  /** The target is a volume with content of its own: what differs from the backup is corrected. */
+  overwrite: z.boolean().optional(),
+  /** With `overwrite`: what is not in the backup is removed. */
+  deleteOthers: z.boolean().optional(),
   clusterUid: z.string(),
 });
 

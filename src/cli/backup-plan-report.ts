@@ -1,17 +1,21 @@
 /** A plan of backups as text for people, or as one line of JSON. */
+import { type CutGroup, wayOf } from '../backup/groups.ts';
 import type { BackupPlan, LeftClaim, PlannedClaim, ReadyClaim } from '../backup/plan.ts';
+import { consistencyOf } from '../backup/run.ts';
 import { formatSize } from '../base/units.ts';
+import { hookJson, hookWords } from './hook-words.ts';
 import type { Output } from './output.ts';
 
-export function printBackupPlan({ claims }: BackupPlan, output: Output): void {
+export function printBackupPlan({ claims, groups }: BackupPlan, output: Output): void {
   if (output.json) {
-    output.value({ type: 'plan', ...countsOf(claims), claims: claims.map(jsonOf) });
+    output.value({ type: 'plan', ...countsOf(claims), claims: claims.map(jsonOf), groups: groups.map(jsonOfGroup) });
     return;
   }
   const ready = claims.filter((claim) => claim.status === 'ready');
   const left = claims.filter((claim) => claim.status !== 'ready');
   for (const claim of ready) printReady(claim, output);
   for (const claim of left) printLeft(claim, output);
+  for (const group of groups) printGroup(group, output);
   if (claims.length > 0) output.line();
   output.line(summaryOf(claims, ready));
 }
@@ -24,9 +28,12 @@ function printReady(claim: ReadyClaim, output: Output): void {
     ...(choice === undefined
       ? []
       : [['class', `${choice.class.metadata.name} (${choice.reason})`] as [string, string]]),
-    ['mover', `${place.words} (${place.reason})`],
+    [place.consumer ? 'through' : 'mover', `${place.words} (${place.reason})`],
     ['data', estimate.basis === 'capacity' ? `at most ${size(claim)}` : `about ${size(claim)}, as last time`],
-    ...(method === 'FileCopy' ? [['state', 'live: files may change while they are read'] as [string, string]] : []),
+    ...(consistencyOf(method) === 'live'
+      ? [['state', 'live: files may change while they are read'] as [string, string]]
+      : []),
+    ...claim.hooks.map((hook): [string, string] => ['hook', hookWords(hook)]),
     ...notes.map((note): [string, string] => ['note', note]),
   ];
   for (const [name, value] of rows) output.line(`  ${name.padEnd(8)}${value}`);
@@ -37,6 +44,23 @@ function printLeft({ claim, status, error }: LeftClaim, output: Output): void {
   output.line(`${output.bold(claim)}  ${words}`);
   output.line(`  ${'why'.padEnd(8)}${reasonOf(error)}`);
   if (status === 'blocked') output.line(`  ${'hint'.padEnd(8)}${error.hint}`);
+}
+
+function printGroup(group: CutGroup, output: Output): void {
+  const { name, members, last, snapshot, reason } = group;
+  const how = snapshot === undefined ? 'one right after the other' : 'at one instant';
+  output.line(`${output.bold(`group ${name}`)}  ${members.length} claims cut ${how}`);
+  const rows: [string, string][] = [
+    [snapshot === undefined ? 'why' : 'class', reason],
+    ['claims', members.join(', ')],
+    ...(snapshot === undefined && last.length > 0 ? [['last', last.join(', ')] as [string, string]] : []),
+  ];
+  for (const [title, value] of rows) output.line(`  ${title.padEnd(8)}${value}`);
+}
+
+function jsonOfGroup(group: CutGroup): object {
+  const { name, members, last, reason } = group;
+  return { name, way: wayOf(group), reason, claims: members, ...(last.length > 0 ? { last } : {}) };
 }
 
 /** The reason alone, where the error has one: the claim is named above it. */
@@ -80,10 +104,10 @@ function jsonOf(claim: PlannedClaim): object {
     volume: source.volume.metadata.name,
     volumeMode: source.volumeMode,
     accessModes: source.accessModes,
-    ...{ method, methodReason: reason, consistency: method === 'FileCopy' ? 'live' : 'crash' },
+    ...{ method, methodReason: reason, consistency: consistencyOf(method) },
     ...(choice === undefined ? {} : { snapshotClass: choice.class.metadata.name, snapshotClassReason: choice.reason }),
     ...(storageClass === undefined ? {} : { storageClass }),
     ...{ mover: place.words, moverReason: place.reason, nodeSelector: place.selector },
-    ...{ estimatedBytes: estimate.bytes, estimateBasis: estimate.basis, notes },
+    ...{ estimatedBytes: estimate.bytes, estimateBasis: estimate.basis, hooks: claim.hooks.map(hookJson), notes },
   };
 }

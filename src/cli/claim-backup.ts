@@ -1,18 +1,27 @@
 /**
- * `holdfast backup NAMESPACE/CLAIM…`: one run over the claims that were named.
+ * `holdfast backup NAMESPACE/CLAIM…` and `holdfast backup -n NAMESPACE -l …`: one run over the claims that were named or
+ * selected.
  */
+import { hostname } from 'node:os';
 import type { BackupFacts, LastBackup } from '../backup/facts.ts';
 import { backupFinder } from '../backup/find-backup.ts';
-import { type ClaimName, gatherFacts, gatherLastBackups } from '../backup/gather-facts.ts';
-import { type BackupPlan, planBackup } from '../backup/plan.ts';
-import { type ClaimOutcome, type ClaimsRun, defaultLimits, runClaims } from '../backup/run-claims.ts';
-import type { HoldfastError } from '../base/errors.ts';
+import { gatherFacts } from '../backup/gather-facts.ts';
+import { gatherGroupFacts } from '../backup/gather-groups.ts';
+import { clusterNameOf, lastBackupsOf, readHistory, refuseTakenName } from '../backup/history.ts';
+import { type BackupPlan, type PlannedClaim, planBackup } from '../backup/plan.ts';
+import { planGroups } from '../backup/plan-groups.ts';
+import { type EndedRun, type NotedRun, noteRun, type RunIdentity, runToEnd, underLock } from '../backup/record-run.ts';
+import type { Retry } from '../backup/retry.ts';
+import { type ClaimOutcome, type ClaimsRun, defaultLimits } from '../backup/run-claims.ts';
+import { putBackLeftAtZero } from '../backup/scale-hook.ts';
+import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { newRunId, randomPart } from '../cluster/labels.ts';
 import type { Repository } from '../repository/repository.ts';
 import { printBackupPlan } from './backup-plan-report.ts';
-import { type ClaimBackupOptionValues, parseClaim } from './claim-options.ts';
-import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
+import type { ClaimBackupOptionValues } from './claim-options.ts';
+import { incompleteBackup, printOutcome, printShrunken, printUncovered, throwFirst } from './claim-report.ts';
+import { type ClaimSelection, noSelection, readSelection } from './claim-selection.ts';
 import type { CommandContext } from './command.ts';
 import { moverSettings, moverWishes, repositoryAccess } from './mover-access.ts';
 import { clusterUidOf, withCluster } from './open-cluster.ts';
@@ -23,12 +32,27 @@ export async function backUpClaims(
   options: ClaimBackupOptionValues,
   context: CommandContext,
 ): Promise<void> {
-  const named = new Map(claims.map((given) => [given, parseClaim(given)]));
-  const wanted = [...named.values()];
-  if (options.plan) {
-    await showPlan(wanted, options, context);
-    return;
-  }
+  const selection = readSelection(claims, options);
+  if (options.plan) await showPlan(selection, options, context);
+  else await run(selection, options, context);
+}
+
+/** Only what failed in an earlier run over claims that were named or selected. */
+export async function retryClaims(
+  retry: Retry,
+  options: ClaimBackupOptionValues,
+  context: CommandContext,
+): Promise<void> {
+  const selection = { ...readSelection(retry.claims, { ...noSelection }), retryOf: retry.run };
+  if (options.plan) await showPlan(selection, options, context);
+  else await run(selection, options, context);
+}
+
+async function run(
+  selection: ClaimSelection,
+  options: ClaimBackupOptionValues,
+  context: CommandContext,
+): Promise<void> {
   const { output, signal } = context;
   const common = {
     ...moverSettings(options, context),
@@ -42,11 +66,14 @@ export async function backUpClaims(
     onEvent: ({ claim, phase, message }) => output.note(`${claim}: ${phase}: ${message}`),
     signal,
   } satisfies ClaimsRun['common'];
-  const outcomes = await withCluster(context, (cluster) =>
+  const startedMs = Date.now();
+  const { ended, noted } = await withCluster(context, (cluster) =>
     // Where this process has the password, it looks in the repository itself whether the backup is there.
     withKnownRepository(context, async (repository) => {
-      const { plan, facts } = await planNamed(cluster, wanted, options, context);
-      return runClaims(cluster, plan, {
+      const identity = repository && (await identify(cluster, repository, options, context));
+      await putBackLeftAtZero(cluster, selection.scope, common);
+      const { plan, facts } = await planSelected(cluster, selection, options, context);
+      const ended = await runToEnd(cluster, plan, {
         // Somebody is there who can try again, and knows better whether that makes sense.
         limits: { claims: options.parallel ?? defaultLimits.claims, retries: 0 },
         common: {
@@ -54,48 +81,88 @@ export async function backUpClaims(
           clusterFacts: facts.cluster,
           ...(repository === undefined ? {} : { finder: backupFinder(repository), writable: repository }),
         },
-        onOutcome: (outcome) => {
-          if ('result' in outcome) printClaimBackup(outcome.result, output);
-          else output.note(`${outcome.claim}: failed: ${outcome.error.message}`);
-        },
+        onOutcome: (outcome) => printOutcome(outcome, output),
       });
+      if (repository === undefined || identity === undefined) return { ended, noted: undefined };
+      const all = { ...identity, run: common.run, retryOf: selection.retryOf, startedMs };
+      return { ended, noted: await note(repository, all, ended, signal) };
     }),
   );
-  throwFirst(failuresOf(outcomes), output);
+  if (ended.interruption !== undefined) throw ended.interruption.error;
+  printUncovered(ended.uncovered, output);
+  if (noted === undefined) output.note('The run was not recorded: that takes the password of the repository.');
+  else if ('shrunken' in noted) printShrunken(noted.shrunken, output);
+  const unrecorded = noted instanceof HoldfastError ? [noted] : [];
+  throwFirst([...failuresOf(ended.outcomes, selection), ...unrecorded], output);
+}
+
+/** Throws CLUSTER_NAME_TAKEN. */
+async function identify(
+  cluster: Cluster,
+  repository: Repository,
+  { clusterUid: given, clusterName }: ClaimBackupOptionValues,
+  { settings }: CommandContext,
+) {
+  const clusterUid = await clusterUidOf(cluster, given);
+  refuseTakenName(await readHistory(repository), clusterUid, clusterNameOf(clusterUid, clusterName));
+  return { clusterUid, clusterName, hostname: hostname(), podUid: settings.env.HOLDFAST_POD_UID };
+}
+
+/** The backups are made by then: a failure is told with theirs. */
+async function note(
+  repository: Repository,
+  identity: RunIdentity,
+  ended: EndedRun,
+  signal: AbortSignal,
+): Promise<NotedRun | HoldfastError> {
+  try {
+    return await underLock(repository, identity, signal, (lock) => noteRun(repository, lock, identity, ended));
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    return error;
+  }
 }
 
 /** A claim that was named and is left out is a failure: whoever named it counts on its backup. */
-function failuresOf(outcomes: readonly ClaimOutcome[]): HoldfastError[] {
-  const failed = outcomes.flatMap((outcome) => ('error' in outcome ? [outcome.error] : []));
+function failuresOf(outcomes: readonly ClaimOutcome[], { select, retryOf }: ClaimSelection): HoldfastError[] {
+  const isNamed = select === undefined && retryOf === undefined;
+  const failed = outcomes.flatMap((outcome) =>
+    'error' in outcome && (isNamed || outcome.status === 'failed') ? [outcome.error] : [],
+  );
   const incomplete = outcomes.flatMap((outcome) => (outcome.status === 'incomplete' ? [outcome.result] : []));
   return [...failed, ...incomplete.map(incompleteBackup)];
 }
 
 async function showPlan(
-  wanted: readonly ClaimName[],
+  selection: ClaimSelection,
   options: ClaimBackupOptionValues,
   context: CommandContext,
 ): Promise<void> {
   const { plan } = await withCluster(context, (cluster) =>
     withKnownRepository(context, async (repository) => {
-      const last = repository && (await gatherLastBackups(repository, await clusterUidOf(cluster, options.clusterUid)));
-      return planNamed(cluster, wanted, options, context, last);
+      const uid = repository && (await clusterUidOf(cluster, options.clusterUid));
+      const last = repository && lastBackupsOf(await readHistory(repository), uid ?? '');
+      return planSelected(cluster, selection, options, context, last);
     }),
   );
   printBackupPlan(plan, context.output);
-  if (plan.claims.some(({ status }) => status !== 'ready')) context.endWith(1);
+  const isBad = ({ status }: PlannedClaim): boolean =>
+    selection.select === undefined ? status !== 'ready' : status === 'blocked';
+  if (plan.claims.some(isBad)) context.endWith(1);
 }
 
-async function planNamed(
+async function planSelected(
   cluster: Cluster,
-  claims: readonly ClaimName[],
+  { scope, select }: ClaimSelection,
   options: ClaimBackupOptionValues,
   context: CommandContext,
   lastBackups?: ReadonlyMap<string, LastBackup>,
 ): Promise<{ plan: BackupPlan; facts: BackupFacts }> {
-  const facts = await gatherFacts(cluster, { scope: { claims }, lastBackups, signal: context.signal });
+  const facts = await gatherFacts(cluster, { scope, lastBackups, signal: context.signal });
   const { method, snapshotClass } = options;
-  return { plan: planBackup(facts, { method, snapshotClass, ...moverWishes(options, context) }), facts };
+  const plan = planBackup(facts, { select, method, snapshotClass, ...moverWishes(options, context) });
+  if (!options.group) return { plan, facts };
+  return { plan: planGroups(plan, facts, await gatherGroupFacts(cluster, facts, context.signal), {}), facts };
 }
 
 /** undefined where this process was not given the password, which then only the movers have. */

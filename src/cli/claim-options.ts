@@ -54,7 +54,10 @@ export const policyOptions = {
 export const selectionOptions = {
   namespace: texts('-n, --namespace <name>', 'claims of this namespace'),
   allNamespaces: flag('-A, --all-namespaces', 'claims of all namespaces'),
-  selector: text('-l, --selector <selector>', "of them those with such labels, as tier=data,'app in (shop,web)',!temporary"),
+  selector: text(
+    '-l, --selector <selector>',
+    "of them those with such labels, as tier=data,'app in (shop,web)',!temporary",
+  ),
   storageClass: texts('--storage-class <name>', 'of them those of this storage class'),
   accessMode: texts('--access-mode <mode>', 'of them those with this access mode, as ReadWriteOnce'),
   volumeMode: texts('--volume-mode <mode>', 'of them those that are Filesystem or Block'),
@@ -64,10 +67,23 @@ export const selectionOptions = {
 };
 export type SelectionOptionValues = OptionValues<typeof selectionOptions>;
 
+/** Whether anything says which claims are meant. */
+export function isSelecting(given: SelectionOptionValues): boolean {
+  const names = Object.keys(selectionOptions) as (keyof SelectionOptionValues)[];
+  return names.some((name) => {
+    const value = given[name];
+    return Array.isArray(value) ? value.length > 0 : value !== undefined && value !== false;
+  });
+}
+
 export const claimBackupOptions = {
   ...selectionOptions,
   retry: text('--retry <run>', 'only the claims that failed in this run, or latest; see `holdfast list --runs`'),
-  method: parsed('--method <method>', 'auto, SnapshotMove or FileCopy (default: by the policy, or auto)', parseMethod),
+  method: parsed(
+    '--method <method>',
+    'auto, SnapshotMove, Snapshot, FileCopy or ExecStream (default: by the policy, or auto)',
+    parseMethod,
+  ),
   snapshotClass: text('--snapshot-class <name>', 'VolumeSnapshotClass (default: the only one that fits the driver)'),
   group: flag('--group', 'cut the claims that are named together: at one instant where the storage can'),
   parallel: parsed('--parallel <n>', 'how many claims at a time (default: by the policy, or 3)', parseCount),
@@ -102,14 +118,29 @@ export type RestoreSetOptionValues = OptionValues<typeof restoreSetOptions>;
 
 export const claimRestoreOptions = {
   to: parsed('--to <namespace/claim>', 'the claim to make (default: as it was)', parseClaim),
-  zone: text('--zone <zone>', 'where its volume is to be: a zone, or any (default: as it was)'),
-  mapZone: texts('--map-zone <old=new>', 'where a zone of the old cluster is in this one, if it is not here'),
+  zone: text(
+    '--zone <zone>',
+    'where its volume is to be: a zone; any; or spread, which goes round the zones by ordinals (default: as it was)',
+  ),
+  mapZone: texts('--map-zone <old=new>', 'where a zone or region of the old cluster is in this one, if it is not here'),
   storageClass: text('--storage-class <name>', 'storage class of the new volume (default: as it was)'),
+  mapClass: texts('--map-class <old=new>', 'storage class that takes the place of a recorded one'),
   size: parsed('--size <size>', 'size of the new volume, as 20Gi (default: as it was)', parseSize),
+  inPlace: flag(
+    '--in-place',
+    'into the claim that is there: its pods are scaled away meanwhile, and a CSI snapshot of it is made first and kept',
+  ),
+  noSafetySnapshot: flag('--no-safety-snapshot', 'with --in-place: make none; what is there now is lost'),
+  snapshotClass: text('--snapshot-class <name>', 'with --in-place: VolumeSnapshotClass of that snapshot'),
   createNamespace: flag('--create-namespace', 'make the namespace if it does not exist'),
   allowIncomplete: flag(
     '--allow-incomplete',
     'also restore a backup in which files are missing, or a set of which a claim has no backup',
+  ),
+  from: parsed(
+    '--from <source>',
+    'snapshot: make the volume from the kept CSI snapshot; repository: write the data into it (default: auto)',
+    oneOf(['auto', 'snapshot', 'repository'] as const),
   ),
   plan: flag('--plan', 'show what would be made, where and why, and make nothing'),
   abandon: flag('--abandon', 'remove what an unfinished restore of this backup into this claim left'),
@@ -118,7 +149,7 @@ export const claimRestoreOptions = {
 };
 export type ClaimRestoreOptionValues = OptionValues<typeof claimRestoreOptions>;
 
-const methods = ['auto', 'SnapshotMove', 'FileCopy'] as const;
+const methods = ['auto', 'Snapshot', 'SnapshotMove', 'FileCopy', 'ExecStream'] as const;
 
 function parseMethod(given: string): (typeof methods)[number] {
   const found = methods.find((method) => method.toLowerCase() === given.toLowerCase());
@@ -139,12 +170,12 @@ function parseCount(given: string): number {
   return Number(given);
 }
 
-/** `['eu-1a=us-1a']` → a map from old zones to new ones. */
-export function parseZoneMap(given: readonly string[]): Readonly<Record<string, string>> {
+/** `['eu-1a=us-1a']` → a map from old names to new ones. `what` is for the message: zones, storage classes. */
+export function parsePairs(given: readonly string[], what: string): Readonly<Record<string, string>> {
   const pairs = given.map((one) => one.split('='));
   const wrong = pairs.find(([from = '', to = '', ...rest]) => from === '' || to === '' || rest.length > 0);
   if (wrong)
-    throw new HoldfastError('USAGE', { problem: `"${wrong.join('=')}" is no pair of zones: expected OLD=NEW` });
+    throw new HoldfastError('USAGE', { problem: `"${wrong.join('=')}" is no pair of ${what}: expected OLD=NEW` });
   return Object.fromEntries(pairs);
 }
 

@@ -1,10 +1,14 @@
 /**
  * What is said of the backups of claims, one by one, whoever started them.
  */
+import type { LeftClaim } from '../backup/plan.ts';
 import type { ClaimBackupResult } from '../backup/run.ts';
+import type { ClaimOutcome } from '../backup/run-claims.ts';
+import type { Shrunken } from '../backup/shrunken.ts';
 import { HoldfastError } from '../base/errors.ts';
 import { formatDuration, formatSize } from '../base/units.ts';
-import { formatCount, formatTime, type Output, shortId } from './output.ts';
+import type { GroupRecord } from '../manifest/recipe.ts';
+import { formatAmount, formatCount, formatTime, type Output, shortId } from './output.ts';
 
 /** What a backup ends with in which files are missing. */
 export function incompleteBackup({ backupId, errorCount }: ClaimBackupResult): HoldfastError {
@@ -13,7 +17,7 @@ export function incompleteBackup({ backupId, errorCount }: ClaimBackupResult): H
 
 /** A backup of a claim, as text or as one line of JSON. */
 export function printClaimBackup(result: ClaimBackupResult, output: Output): void {
-  const { claim, backupId, counts, errors, errorCount, warnings, durationMs, cutTime, snapshotClass } = result;
+  const { claim, backupId, counts, errors, errorCount, warnings, durationMs, cutTime, snapshotClass, group } = result;
   for (const { path, message } of errors) {
     output.problem(`cannot read ${path}: ${message}`, { type: 'file-error', claim, path, message });
   }
@@ -24,13 +28,20 @@ export function printClaimBackup(result: ClaimBackupResult, output: Output): voi
     return;
   }
   output.line(`backup ${output.bold(shortId(backupId))} of ${claim}`);
-  const by = snapshotClass === undefined ? 'copied while in use' : `by CSI snapshot (${snapshotClass})`;
+  const kind = group?.way === 'VolumeGroupSnapshot' ? 'group snapshot' : 'snapshot';
+  const by = snapshotClass === undefined ? 'copied while in use' : `by CSI ${kind} (${snapshotClass})`;
   output.line(`  cut     ${formatTime(cutTime)} ${by}`);
+  if (group !== undefined) output.line(`  group   ${groupOf(group)}`);
   output.line(`  files   ${filesOf(counts)}`);
   output.line(
     `  stored  ${formatSize(counts.bytesStored ?? 0)} for ${formatSize(counts.bytesAdded ?? 0)} of new content`,
   );
   output.line(`  took    ${formatDuration(durationMs)}`);
+}
+
+function groupOf({ name, members, way, skewMs, windowMs }: GroupRecord): string {
+  const apart = `${skewMs} ms apart, within ${formatDuration(windowMs)}`;
+  return `${name}: ${members} claims ${way === 'window' ? apart : 'at one instant'}`;
 }
 
 function filesOf(counts: ClaimBackupResult['counts']): string {
@@ -43,4 +54,26 @@ function filesOf(counts: ClaimBackupResult['counts']): string {
 export function throwFirst([first, ...others]: readonly HoldfastError[], output: Output): void {
   for (const error of others) output.problem(`error: ${error.message}\nhint: ${error.hint}`, error.toJSON());
   if (first !== undefined) throw first;
+}
+
+export function printOutcome(outcome: ClaimOutcome, output: Output): void {
+  if ('result' in outcome) printClaimBackup(outcome.result, output);
+  else if (outcome.status === 'skipped') output.note(`${outcome.claim}: skipped: ${outcome.error.message}`);
+  else output.note(`${outcome.claim}: failed: ${outcome.error.message}`);
+}
+
+/** No claim is forgotten: those that nothing selects are named, and why. */
+export function printUncovered(uncovered: readonly LeftClaim[], output: Output): void {
+  for (const { claim, error } of uncovered) output.note(`${claim}: not covered: ${String(error.context.reason)}`);
+}
+
+/** Volumes that are suddenly empty or a tenth of what they were. */
+export function printShrunken(shrunken: readonly Shrunken[], output: Output): void {
+  for (const { claim, backupId, fromBytes, toBytes, earlier } of shrunken) {
+    const sizes = `${claim} shrank from ${formatSize(fromBytes)} to ${formatSize(toBytes)}`;
+    const held = `${formatAmount(earlier.length, 'earlier backup')} of it ${earlier.length === 1 ? 'is' : 'are'} held`;
+    const message = `${sizes}: ${held}, until you run \`holdfast release ${claim}\``;
+    const facts = { claim, backupId, fromBytes, toBytes, held: earlier };
+    output.problem(`warning: ${message}`, { type: 'warning', code: 'VOLUME_SHRANK', message, ...facts });
+  }
 }

@@ -3,15 +3,16 @@
  */
 import { HoldfastError } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
-import type { SnapshotFilter } from '../repository/snapshots.ts';
+import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
 import { describePlan } from '../restore/describe-plan.ts';
 import type { RestoreWishes } from '../restore/facts.ts';
 import { backupFactsOf, gatherFacts } from '../restore/gather-facts.ts';
 import { planRestore, type RestorePlan } from '../restore/plan.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
-import { chooseBackup } from './choose-backup.ts';
-import { type ClaimRestoreOptionValues, parseZoneMap } from './claim-options.ts';
+import { refusalOfRights } from '../restore/rights.ts';
+import { backupLine } from './choose-backup.ts';
+import { type ClaimRestoreOptionValues, parsePairs } from './claim-options.ts';
 import { throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
 import { moverSettings, repositoryAccess } from './mover-access.ts';
@@ -57,14 +58,20 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
   const { signal, output } = context;
   const wishes = wishesFrom(request.options);
   const planning = await withRepository(context, async (repository) => {
-    const snapshot = await chooseBackup(repository, request.name, request.filter, output);
+    const snapshot = await findSnapshot(repository, request.name, request.filter);
+    output.note(backupLine(snapshot));
     const backup = backupFactsOf(snapshot);
     const recipe = await readRecipe(repository, snapshot);
     if (recipe === null) throw new HoldfastError('BACKUP_HAS_NO_RECIPE', { backup: backup.id.slice(0, 8) });
     const facts = await gatherFacts(cluster, { backupId: backup.id, recipe, wishes, signal });
     return planRestore({ backup, recipe, facts, wishes });
   });
-  if (planning.plan !== null) return planning.plan;
+  if (planning.plan !== null) {
+    const { sendCredentials } = request.options;
+    const denied = await refusalOfRights(cluster, [planning.plan], { sendsCredentials: sendCredentials, signal });
+    if (denied === undefined) return planning.plan;
+    throw denied;
+  }
   throwFirst(planning.refusals, output);
   throw new TypeError('a plan is missing without any refusal');
 }
@@ -74,7 +81,9 @@ export function wishesFrom(options: ClaimRestoreOptionValues): RestoreWishes {
   return {
     createNamespace,
     allowIncomplete,
-    zoneMap: parseZoneMap(options.mapZone),
+    zoneMap: parsePairs(options.mapZone, 'zones'),
+    classMap: parsePairs(options.mapClass, 'storage classes'),
+    ...(options.from === undefined ? {} : { from: options.from }),
     ...(to === undefined ? {} : to),
     ...(zone === undefined ? {} : { zone }),
     ...(storageClass === undefined ? {} : { storageClass }),
@@ -92,5 +101,9 @@ export function reportRestored(plan: RestorePlan, result: RestoreResult, output:
   output.line(`  volume  ${volume}, class ${storageClass}, ${plan.claim.spec.resources.requests.storage}`);
   output.line(`  place   ${places.length === 0 ? 'anywhere' : places.join(', ')}`);
   output.line(`  policy  ${reclaimPolicy}`);
-  output.line(`  content ${formatAmount(files, 'file')}`);
+  const content =
+    plan.source.kind === 'snapshot'
+      ? `of the CSI snapshot ${plan.source.snapshot.handle}`
+      : formatAmount(files, 'file');
+  output.line(`  content ${content}`);
 }

@@ -68,6 +68,18 @@ export const commandList: readonly CommandEntry[] = [
     load: async () => (await import('./commands/forget.ts')).forgetCommand,
   },
   {
+    name: 'hold',
+    summary: 'Keep backups, whatever the rules say.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/hold.ts')).holdCommand,
+  },
+  {
+    name: 'release',
+    summary: 'Leave held backups to the rules again.',
+    group: 'Backups:',
+    load: async () => (await import('./commands/release.ts')).releaseCommand,
+  },
+  {
     name: 'tag',
     summary: 'Give backups other tags.',
     group: 'Backups:',
@@ -156,6 +168,12 @@ export const commandList: readonly CommandEntry[] = [
     summary: 'Remove locks that crashed programs left behind.',
     group: 'Repository:',
     load: async () => (await import('./commands/unlock.ts')).unlockCommand,
+  },
+  {
+    name: 'adopt-cluster',
+    summary: 'Go on with the backups of the cluster that this one replaces.',
+    group: 'In a cluster:',
+    load: async () => (await import('./commands/adopt-cluster.ts')).adoptClusterCommand,
   },
   {
     name: 'render cronjob',

@@ -29,9 +29,11 @@ export interface BackupEntry {
   /** New content of this backup, before compression, and what the repository grew by. */
   readonly addedBytes?: number;
   readonly storedBytes?: number;
+  /** Why no rule may remove it. */
+  readonly held?: readonly string[];
 }
 
-export function describeBackup(snapshot: NamedSnapshot): BackupEntry {
+export function describeBackup(snapshot: NamedSnapshot, held?: readonly string[]): BackupEntry {
   const { id, time, hostname = '', paths, tags = [], tree, summary } = snapshot;
   const { namespace, claim, layout } = claimOf(snapshot) ?? {};
   return {
@@ -53,6 +55,7 @@ export function describeBackup(snapshot: NamedSnapshot): BackupEntry {
       sizeBytes: summary?.total_bytes_processed,
       addedBytes: summary?.data_added,
       storedBytes: summary?.data_added_packed,
+      held,
     }),
   };
 }
@@ -66,8 +69,12 @@ export function isIncomplete({ state }: BackupEntry): boolean {
   return state === 'incomplete';
 }
 
-export function shownTags({ tags, state }: BackupEntry): string[] {
-  return [...(state === 'incomplete' ? ['incomplete'] : []), ...tags.filter((tag) => !isOwnTag(tag))];
+export function shownTags({ tags, state, held }: BackupEntry): string[] {
+  return [
+    ...(state === 'incomplete' ? ['incomplete'] : []),
+    ...(held === undefined ? [] : ['held']),
+    ...tags.filter((tag) => !isOwnTag(tag)),
+  ];
 }
 
 /** The value of a tag `name=value`. */

@@ -25,7 +25,10 @@ const overwrite: Option<Mode | undefined> = {
 
 export const folderRestoreOptions = {
   overwrite,
-  delete: flag('--delete', 'with --dir: also delete what is not in the backup, as far as it is selected; see --plan'),
+  delete: flag(
+    '--delete',
+    'with --dir or --in-place: also delete what is not in the backup, as far as it is selected; see --plan',
+  ),
   verify: flag('--verify', 'with --dir: read everything back in the end, and compare it with the backup'),
   include: texts('-i, --include <pattern>', 'with --dir: only what matches, as in restic: *, ?, [a-z], **, !'),
   iinclude: texts('--iinclude <pattern>', 'the same, upper and lower case being equal'),

@@ -3,9 +3,10 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { gatherLastBackups } from '../backup/gather-facts.ts';
-import type { ClaimOutcome } from '../backup/run-claims.ts';
-import { type PolicyResult, planPolicy, planPolicyRetention, runPolicy } from '../backup/run-policy.ts';
+import { lastBackupsOf, readHistory } from '../backup/history.ts';
+import { planPolicyRetention } from '../backup/policy-retention.ts';
+import type { Retry } from '../backup/retry.ts';
+import { type PolicyResult, planPolicy, runPolicy } from '../backup/run-policy.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { newRunId, randomPart } from '../cluster/labels.ts';
 import { findPolicy, type PolicyWithRepository, parsePolicyFile } from '../policy/policy-file.ts';
@@ -13,7 +14,7 @@ import type { ForgetPlan } from '../repository/forget.ts';
 import { printBackupPlan } from './backup-plan-report.ts';
 import { withKnownRepository } from './claim-backup.ts';
 import type { ClaimBackupOptionValues } from './claim-options.ts';
-import { incompleteBackup, printClaimBackup, throwFirst } from './claim-report.ts';
+import { incompleteBackup, printOutcome, printShrunken, printUncovered, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
 import { moverSettings, moverWishes } from './mover-access.ts';
 import { clusterUidOf, withCluster } from './open-cluster.ts';
@@ -40,9 +41,10 @@ export async function backUpByPolicy(
   choice: PolicyWithRepository,
   options: ClaimBackupOptionValues,
   context: CommandContext,
+  retry?: Retry,
 ): Promise<void> {
   if (options.plan) {
-    await showPlan(choice, options, context);
+    await showPlan(choice, options, context, retry);
     return;
   }
   const { output, signal } = context;
@@ -59,6 +61,7 @@ export async function backUpByPolicy(
         clusterName: options.clusterName,
         ...{ method: options.method, snapshotClass: options.snapshotClass, claimsAtOnce: options.parallel },
         run: newRunId(Date.now(), randomPart),
+        retry,
         hostname: hostname(),
         podUid: context.settings.env.HOLDFAST_POD_UID,
         onEvent: ({ claim, phase, message }) => output.note(`${claim}: ${phase}: ${message}`),
@@ -76,12 +79,14 @@ async function showPlan(
   choice: PolicyWithRepository,
   options: ClaimBackupOptionValues,
   context: CommandContext,
+  retry: Retry | undefined,
 ): Promise<void> {
   const { plan } = await withCluster(context, (cluster) =>
     withKnownRepository(contextOf(choice, context), async (repository) => {
-      const last = repository && (await gatherLastBackups(repository, await clusterUidOf(cluster, options.clusterUid)));
+      const uid = repository && (await clusterUidOf(cluster, options.clusterUid));
+      const last = repository && lastBackupsOf(await readHistory(repository), uid ?? '');
       const { method, snapshotClass } = options;
-      const wishes = { method, snapshotClass, movers: moverWishes(options, context, choice.policy) };
+      const wishes = { method, snapshotClass, retry, movers: moverWishes(options, context, choice.policy) };
       return planPolicy(cluster, choice.policy, last ?? new Map(), { ...wishes, signal: context.signal });
     }),
   );
@@ -103,13 +108,9 @@ export function planByPolicy(
   return withCluster(context, async (cluster) => plan(await clusterUidOf(cluster, undefined)));
 }
 
-function printOutcome(outcome: ClaimOutcome, output: Output): void {
-  if ('result' in outcome) printClaimBackup(outcome.result, output);
-  else if (outcome.status === 'skipped') output.note(`${outcome.claim}: skipped: ${outcome.error.message}`);
-  else output.note(`${outcome.claim}: failed: ${outcome.error.message}`);
-}
-
-function printResult({ run, outcomes, uncovered, removed }: PolicyResult, output: Output): void {
+function printResult(result: PolicyResult, output: Output): void {
+  const { run, outcomes, uncovered, removed, recordId, shrunken } = result;
+  printShrunken(shrunken, output);
   const counts = { done: 0, incomplete: 0, skipped: 0, failed: 0 };
   for (const { status } of outcomes) counts[status] += 1;
   if (output.json) {
@@ -119,19 +120,20 @@ function printResult({ run, outcomes, uncovered, removed }: PolicyResult, output
       ...('result' in outcome ? { backupId: outcome.result.backupId } : { error: outcome.error.toJSON() }),
     }));
     const left = uncovered.map(({ claim, error }) => ({ claim, reason: error.context.reason }));
-    output.value({ type: 'run', run, ...counts, claims, uncovered: left, removed });
+    output.value({ type: 'run', run, recordId, ...counts, claims, uncovered: left, removed });
     return;
   }
   const parts = Object.entries(counts).filter(([, count]) => count > 0);
   output.line(`run ${output.bold(run)}: ${parts.map(([status, count]) => `${count} ${status}`).join(', ')}`);
-  for (const { claim, error } of uncovered) output.note(`${claim}: not covered: ${String(error.context.reason)}`);
+  printUncovered(uncovered, output);
   output.line(`  removed ${formatAmount(removed.length, 'old backup')} by the retention`);
 }
 
-function failuresOf({ outcomes, removalErrors }: PolicyResult): HoldfastError[] {
+function failuresOf({ outcomes, failures, removalErrors }: PolicyResult): HoldfastError[] {
   return [
     ...outcomes.flatMap((outcome) => (outcome.status === 'failed' ? [outcome.error] : [])),
     ...outcomes.flatMap((outcome) => (outcome.status === 'incomplete' ? [incompleteBackup(outcome.result)] : [])),
+    ...failures,
     ...(removalErrors.length > 0 ? [new HoldfastError('FORGET_INCOMPLETE', { count: removalErrors.length })] : []),
   ];
 }

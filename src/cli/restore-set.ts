@@ -8,6 +8,7 @@ import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
 import { gatherNamed, gatherSet } from '../restore/gather-set.ts';
 import { planSet, type SetPlan, type SetWishes } from '../restore/plan-set.ts';
 import { type RestoreOutcome, restoreSet } from '../restore/restore-set.ts';
+import { refusalOfRights } from '../restore/rights.ts';
 import type { ClaimRestoreOptionValues, RestoreSetOptionValues } from './claim-options.ts';
 import { reportRestored, wishesFrom } from './claim-restore.ts';
 import type { CommandContext } from './command.ts';
@@ -30,7 +31,7 @@ export async function restoreSeveral(request: Request, context: CommandContext):
   const { options } = request;
   refuseUnclear(request);
   await withCluster(context, async (cluster) => {
-    const plan = await makePlan(cluster, request, context);
+    const plan = await withRights(cluster, await makePlan(cluster, request, context), request, context);
     printSetPlan(plan, { asResult: options.plan }, output);
     throwRefusals(plan, output);
     if (options.plan) return;
@@ -88,19 +89,30 @@ function tell(output: Output, error: HoldfastError, claim?: string): void {
 function makePlan(cluster: Cluster, request: Request, context: CommandContext): Promise<SetPlan> {
   const { names, filter, options } = request;
   const { signal } = context;
-  const wishes = setWishesFrom(options);
+  const common = { wishes: setWishesFrom(options), parallel: options.parallel ?? defaultParallel, signal };
   return withRepository(context, async (repository) => {
     if (names.length > 0) {
       const backups = [];
       for (const name of names) backups.push(await findSnapshot(repository, atTime(name, options.at), filter));
-      return planSet(await gatherNamed(cluster, repository, backups, { wishes, signal }));
+      return planSet(await gatherNamed(cluster, repository, backups, common));
     }
     const byRun = options.run === undefined ? filter : { ...filter, tags: narrowed(filter.tags, `run=${options.run}`) };
     const beforeNs = options.at === undefined ? undefined : limitOf(options.at);
     return planSet(
-      await gatherSet(cluster, repository, { filter: byRun, set: options.statefulSet, beforeNs, wishes, signal }),
+      await gatherSet(cluster, repository, { ...common, filter: byRun, set: options.statefulSet, beforeNs }),
     );
   });
+}
+
+async function withRights(
+  cluster: Cluster,
+  plan: SetPlan,
+  { options }: Request,
+  { signal }: CommandContext,
+): Promise<SetPlan> {
+  const plans = plan.entries.flatMap((entry) => entry.plan ?? []);
+  const denied = await refusalOfRights(cluster, plans, { sendsCredentials: options.sendCredentials, signal });
+  return denied === undefined ? plan : { ...plan, refusals: [...plan.refusals, denied] };
 }
 
 /** Lists of tags are alternatives, so that one more tag has to be in each of them. */

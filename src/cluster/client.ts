@@ -5,7 +5,7 @@
 import { type Clock, systemClock } from '../base/clock.ts';
 import { isPassing, refusal, unreachable } from './api-error.ts';
 import { type ExecOptions, type ExecResult, execInPod, type PodCommand } from './exec.ts';
-import { asObject, isRecord, type KubeObject, listAt, type NewObject, parseJson, textAt } from './object.ts';
+import { asObject, isRecord, type KubeObject, listAt, type NewObject, parseJson, textAt, valueAt } from './object.ts';
 import { describeRef, type ListOptions, pathOf, type Ref, type Resource, refOf } from './resources.ts';
 import { type Answer, type Call, type Endpoint, send, sendForLines } from './transport.ts';
 import { type Probe, type SetProbe, type WaitOptions, type WatchSource, waitForObject, waitForSet } from './wait.ts';
@@ -56,8 +56,19 @@ export interface Cluster {
   logs(namespace: string, pod: string, options?: { container?: string; tailLines?: number }): Promise<string>;
   /** Runs a command in a container; its rules are told at execInPod. */
   exec(target: PodCommand, options: ExecOptions): Promise<ExecResult>;
+  /** Whether this account may do that; asks the API server's authorizer and does nothing (SelfSubjectAccessReview). */
+  allows(action: Action, signal?: AbortSignal): Promise<boolean>;
   /** Closes idle connections. */
   close(): void;
+}
+
+export interface Action {
+  readonly verb: string;
+  /** API group, '' for the core. */
+  readonly group: string;
+  /** With its subresource, such as `pods/log`. */
+  readonly resource: string;
+  readonly namespace?: string | undefined;
 }
 
 const CALL_TIMEOUT_MS = 30_000;
@@ -89,6 +100,7 @@ export function clusterAt(endpoint: Endpoint, close: () => void = () => {}, cloc
     waitForList: (resource, selection, probe, options) =>
       waitForSet(source, clock, resource, selection, probe, options),
     logs: (namespace, pod, options = {}) => readLog(call, namespace, pod, options),
+    allows: (action, signal) => isAllowed(call, action, signal),
     exec: (target, options) => execInPod(endpoint, target, options),
     close,
   };
@@ -213,6 +225,17 @@ async function removeOne(call: Caller, ref: Ref, options: RemoveOptions): Promis
   if (answer.status === 404) return;
   if (answer.status === 409 && options.uid !== undefined && /UID/i.test(answer.body)) return;
   readAnswer(answer, 'delete', describeRef(ref));
+}
+
+async function isAllowed(call: Caller, action: Action, signal?: AbortSignal): Promise<boolean> {
+  const [resource, subresource] = action.resource.split('/');
+  const { verb, group, namespace } = action;
+  const api = 'authorization.k8s.io/v1';
+  const spec = { resourceAttributes: { verb, group, resource, subresource, namespace } };
+  const body = JSON.stringify({ apiVersion: api, kind: 'SelfSubjectAccessReview', spec });
+  const asked = { verb: 'create', resource: 'selfsubjectaccessreviews', signal } as const;
+  const answer = await call({ ...asked, method: 'POST', path: `/apis/${api}/selfsubjectaccessreviews`, body });
+  return valueAt(readAnswer(answer, asked.verb, asked.resource), 'status', 'allowed') === true;
 }
 
 async function readLog(

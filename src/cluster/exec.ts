@@ -17,7 +17,7 @@ export interface PodCommand {
 }
 
 export interface ExecOptions {
-  /** From the call until the exit status is known. */
+  /** From the call until the exit status is known. Infinity: as long as it takes. */
   readonly timeoutMs: number;
   /** Given to the command as it takes it, then the end of input. Needs an API server of 1.30 or later. */
   readonly stdin?: AsyncIterable<Uint8Array>;
@@ -43,6 +43,8 @@ const HALF_CLOSE = 255;
 const V5 = 'v5.channel.k8s.io';
 const V4 = 'v4.channel.k8s.io';
 const HANDSHAKE_MS = 30_000;
+/** Node fires longer ones at once. */
+const LONGEST_TIMER_MS = 2 ** 31 - 1;
 const CLOSE_GRACE_MS = 5_000;
 const INPUT_PIECE_BYTES = 32 << 10;
 const STDERR_END_BYTES = 8 << 10;
@@ -93,7 +95,7 @@ class ExecCall {
   readonly #stderr = new BothEnds(STDERR_END_BYTES);
   readonly #stopped: Promise<never>;
   #stop: (reason: unknown) => void = () => undefined;
-  readonly #timer: NodeJS.Timeout;
+  readonly #timer: NodeJS.Timeout | undefined;
   readonly #onAbort = () => this.#stop(this.#options.signal?.reason);
   #over = false;
   #socket: WebSocket | undefined;
@@ -109,7 +111,7 @@ class ExecCall {
     this.#stopped.catch(() => undefined);
     const seconds = options.timeoutMs / 1000;
     const late = () => this.#stop(new HoldfastError('EXEC_TIMEOUT', { ...contextOf(target), seconds }));
-    this.#timer = setTimeout(late, options.timeoutMs);
+    this.#timer = options.timeoutMs > LONGEST_TIMER_MS ? undefined : setTimeout(late, options.timeoutMs);
     options.signal?.addEventListener('abort', this.#onAbort, { once: true });
   }
 

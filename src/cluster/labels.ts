@@ -15,6 +15,8 @@ export const WORKS_FOR = 'holdfast.dev/claim';
 export const MOVER_NAMESPACE = 'holdfast.dev/mover-namespace';
 /** Annotation on the Job: renewed while its orchestrator lives. */
 export const ALIVE = 'holdfast.dev/alive';
+/** Annotation on a workload that a hook scaled to zero, beside those of the run: how many replicas it had. */
+export const REPLICAS_BEFORE = 'holdfast.dev/replicas-before';
 
 export type Labels = Readonly<Record<string, string>>;
 
@@ -26,6 +28,16 @@ export interface WorkIdentity {
 
 export function workLabels({ role, run, claimUid }: WorkIdentity): Labels {
   return { [MANAGED_BY]: 'holdfast', [ROLE]: role, [RUN]: run, [CLAIM_UID]: claimUid };
+}
+
+/** Of what a run makes for several claims at once. */
+export function runLabels(role: WorkIdentity['role'], run: string): Labels {
+  return { [MANAGED_BY]: 'holdfast', [ROLE]: role, [RUN]: run };
+}
+
+/** Selects all objects of one run. */
+export function runSelector(role: WorkIdentity['role'], run: string): string {
+  return `${MANAGED_BY}=holdfast,${ROLE}=${role},${RUN}=${run}`;
 }
 
 /** Selects the objects of all runs for a claim. */

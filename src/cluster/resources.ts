@@ -23,6 +23,9 @@ export const STATEFUL_SET = namespaced('apps/v1', 'StatefulSet', 'statefulsets')
 export const REPLICA_SET = namespaced('apps/v1', 'ReplicaSet', 'replicasets');
 export const DEPLOYMENT = namespaced('apps/v1', 'Deployment', 'deployments');
 export const SNAPSHOT = namespaced(SNAPSHOT_API, 'VolumeSnapshot', 'volumesnapshots');
+export const RESOURCE_QUOTA = namespaced('v1', 'ResourceQuota', 'resourcequotas');
+export const LIMIT_RANGE = namespaced('v1', 'LimitRange', 'limitranges');
+export const STORAGE_CAPACITY = namespaced(STORAGE_API, 'CSIStorageCapacity', 'csistoragecapacities');
 
 export const VOLUME = clusterWide('v1', 'PersistentVolume', 'persistentvolumes');
 export const NAMESPACE = clusterWide('v1', 'Namespace', 'namespaces');
@@ -35,10 +38,28 @@ export const ATTRIBUTES_CLASS = clusterWide(STORAGE_API, 'VolumeAttributesClass'
 export const SNAPSHOT_CLASS = clusterWide(SNAPSHOT_API, 'VolumeSnapshotClass', 'volumesnapshotclasses');
 export const SNAPSHOT_CONTENT = clusterWide(SNAPSHOT_API, 'VolumeSnapshotContent', 'volumesnapshotcontents');
 
+/** The kinds of group snapshots in one version of their API. */
+export interface GroupSnapshotApi {
+  readonly group: Resource;
+  readonly content: Resource;
+  readonly class: Resource;
+}
+
+/** Newest first: which of them a cluster serves has to be asked (R2.1). */
+export const GROUP_SNAPSHOT_APIS: readonly GroupSnapshotApi[] = ['v1', 'v1beta2', 'v1beta1'].map((version) => {
+  const api = `groupsnapshot.storage.k8s.io/${version}`;
+  return {
+    group: namespaced(api, 'VolumeGroupSnapshot', 'volumegroupsnapshots'),
+    content: clusterWide(api, 'VolumeGroupSnapshotContent', 'volumegroupsnapshotcontents'),
+    class: clusterWide(api, 'VolumeGroupSnapshotClass', 'volumegroupsnapshotclasses'),
+  };
+});
+
 const ALL: readonly Resource[] = [
   ...[CLAIM, POD, SECRET, CONFIG_MAP, EVENT, JOB, CRON_JOB, STATEFUL_SET, REPLICA_SET, DEPLOYMENT, SNAPSHOT],
   ...[VOLUME, NAMESPACE, NODE, STORAGE_CLASS, CSI_DRIVER, CSI_NODE, VOLUME_ATTACHMENT, ATTRIBUTES_CLASS],
-  ...[SNAPSHOT_CLASS, SNAPSHOT_CONTENT],
+  ...[SNAPSHOT_CLASS, SNAPSHOT_CONTENT, RESOURCE_QUOTA, LIMIT_RANGE, STORAGE_CAPACITY],
+  ...GROUP_SNAPSHOT_APIS.flatMap((api) => Object.values(api)),
 ];
 
 /** One object: its kind, its namespace (undefined for what has none) and its name. */

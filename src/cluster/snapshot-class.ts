@@ -1,5 +1,5 @@
 /**
- * Which VolumeSnapshotClass cuts a claim (R1.4–R1.7). Pure. Never guesses among several: a class decides credentials,
+ * Which VolumeSnapshotClass cuts a claim, or VolumeGroupSnapshotClass a group (R1.4–R1.7). Pure. Never guesses among several: a class decides credentials,
  * the backend and what happens to the snapshot when its object goes.
  */
 import { HoldfastError } from '../base/errors.ts';
@@ -7,7 +7,11 @@ import { type KubeObject, textAt } from './object.ts';
 
 /** On a claim: the name of the class. On a class: "true" makes it the one for its driver. */
 export const SNAPSHOT_CLASS_MARK = 'holdfast.dev/snapshot-class';
-const IS_DEFAULT = 'snapshot.storage.kubernetes.io/is-default-class';
+/** The annotation that makes a class the default one of its driver. */
+const isDefault = {
+  VolumeSnapshotClass: 'snapshot.storage.kubernetes.io/is-default-class',
+  VolumeGroupSnapshotClass: 'groupsnapshot.storage.kubernetes.io/is-default-class',
+};
 
 export interface ClassChoice {
   readonly class: KubeObject;
@@ -19,6 +23,8 @@ export interface ClassQuestion {
   /** namespace/name, for messages. */
   readonly claim: string;
   readonly driver: string;
+  /** Of the classes; default VolumeSnapshotClass. */
+  readonly kind?: keyof typeof isDefault;
   /** On the command line; comes first. */
   readonly named?: string | undefined;
   /** The claim's own annotation. */
@@ -30,7 +36,7 @@ export interface ClassQuestion {
 
 /** undefined where the driver has no class at all. Throws SNAPSHOT_UNSUPPORTED or SNAPSHOT_CLASS_AMBIGUOUS. */
 export function chooseSnapshotClass(classes: readonly KubeObject[], question: ClassQuestion): ClassChoice | undefined {
-  const { driver } = question;
+  const { driver, kind = 'VolumeSnapshotClass' } = question;
   const named: readonly [string | undefined, string][] = [
     [question.named, 'named by the user'],
     [question.annotated, 'named by the annotation of the claim'],
@@ -40,7 +46,7 @@ export function chooseSnapshotClass(classes: readonly KubeObject[], question: Cl
   for (const [name, reason] of named) if (name !== undefined) return namedClass(classes, question, name, reason);
   const fitting = classes.filter((one) => textAt(one, 'driver') === driver);
   const marked = fitting.filter((one) => one.metadata.labels?.[SNAPSHOT_CLASS_MARK] === 'true');
-  const defaults = fitting.filter((one) => one.metadata.annotations?.[IS_DEFAULT] === 'true');
+  const defaults = fitting.filter((one) => one.metadata.annotations?.[isDefault[kind]] === 'true');
   const steps: readonly [KubeObject[], string][] = [
     [marked, `labelled ${SNAPSHOT_CLASS_MARK}=true`],
     [defaults, 'the default class of the driver'],
@@ -67,7 +73,7 @@ function namedClass(
   const found = classes.find((one) => one.metadata.name === name);
   if (found === undefined) {
     const names = classes.map((one) => one.metadata.name).join(', ') || 'none';
-    throw unsupported(question, `there is no VolumeSnapshotClass ${name} (there are: ${names})`);
+    throw unsupported(question, `there is no ${question.kind ?? 'VolumeSnapshotClass'} ${name} (there are: ${names})`);
   }
   const other = textAt(found, 'driver');
   if (other === question.driver) return { class: found, reason };

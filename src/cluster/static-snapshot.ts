@@ -25,6 +25,16 @@ const SNAPSHOT_API = 'snapshot.storage.kubernetes.io/';
 const MANAGED_BY_NODE = `${SNAPSHOT_API}managed-by`;
 const DELETION_SECRET = `${SNAPSHOT_API}deletion-secret-`;
 
+/** A copy in the storage, by what the storage calls it. */
+export interface StoredCopy {
+  readonly driver: string;
+  readonly handle: string;
+  readonly className: string | undefined;
+  readonly sourceVolumeMode: string | undefined;
+  /** What its side-car works by. */
+  readonly marks: { readonly annotations: Labels; readonly labels: Labels };
+}
+
 /** Makes both for a snapshot that is ready, and waits until the new one is. Throws SNAPSHOT_FAILED. */
 export async function createStaticSnapshot(
   cluster: Cluster,
@@ -36,35 +46,49 @@ export async function createStaticSnapshot(
   if (content === undefined) {
     throw new HoldfastError('SNAPSHOT_FAILED', { claim: watch.claim, reason: 'its content is gone' });
   }
-  await cluster.create(staticContent(content, wish, watch.claim), watch.signal);
-  const made = await cluster.create(
-    staticSnapshot(wish, textAt(content, 'spec', 'volumeSnapshotClassName')),
-    watch.signal,
-  );
+  return createStaticPair(cluster, storedCopy(content, watch.claim), wish, watch);
+}
+
+/** The same for a copy that may have no objects in this cluster any more. */
+export async function createStaticPair(
+  cluster: Cluster,
+  copy: StoredCopy,
+  wish: StaticSnapshotWish,
+  watch: SnapshotWatch,
+): Promise<KubeObject> {
+  await cluster.create(staticContent(copy, wish), watch.signal);
+  const made = await cluster.create(staticSnapshot(wish, copy.className), watch.signal);
   return waitForReady(cluster, made, watch);
 }
 
-function staticContent(original: KubeObject, wish: StaticSnapshotWish, claim: string) {
-  const { spec, status, metadata } = original;
-  const snapshotHandle = textAt(status, 'snapshotHandle') ?? textAt(spec, 'source', 'snapshotHandle');
-  if (snapshotHandle === undefined) {
+function storedCopy({ spec, status, metadata }: KubeObject, claim: string): StoredCopy {
+  const handle = textAt(status, 'snapshotHandle') ?? textAt(spec, 'source', 'snapshotHandle');
+  if (handle === undefined) {
     throw new HoldfastError('SNAPSHOT_FAILED', { claim, reason: 'its content tells no handle of the storage' });
   }
-  const className = textAt(spec, 'volumeSnapshotClassName');
-  const sourceVolumeMode = textAt(spec, 'sourceVolumeMode');
+  return {
+    driver: textAt(spec, 'driver') ?? '',
+    handle,
+    className: textAt(spec, 'volumeSnapshotClassName'),
+    sourceVolumeMode: textAt(spec, 'sourceVolumeMode'),
+    marks: { annotations: pick(metadata.annotations, DELETION_SECRET), labels: pick(metadata.labels, MANAGED_BY_NODE) },
+  };
+}
+
+function staticContent({ driver, handle, className, sourceVolumeMode, marks }: StoredCopy, wish: StaticSnapshotWish) {
   return {
     apiVersion: SNAPSHOT_CONTENT.apiVersion,
     kind: SNAPSHOT_CONTENT.kind,
     metadata: {
       name: wish.name,
-      labels: { ...wish.labels, ...pick(metadata.labels, MANAGED_BY_NODE) },
-      annotations: { ...pick(metadata.annotations, DELETION_SECRET), [WORKS_FOR]: wish.worksFor },
+      labels: { ...wish.labels, ...marks.labels },
+      annotations: { ...marks.annotations, [WORKS_FOR]: wish.worksFor },
     },
     spec: {
-      driver: textAt(spec, 'driver'),
+      driver,
       // Two contents that both delete one copy would each find it gone under the other.
       deletionPolicy: 'Retain',
-      source: { snapshotHandle },
+      source: { snapshotHandle: handle },
       ...(className === undefined ? {} : { volumeSnapshotClassName: className }),
       ...(sourceVolumeMode === undefined ? {} : { sourceVolumeMode }),
       volumeSnapshotRef: { kind: SNAPSHOT.kind, name: wish.name, namespace: wish.namespace },

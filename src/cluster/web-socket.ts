@@ -36,7 +36,7 @@ const PING = 9;
 const PONG = 10;
 /** Servers send 32 KiB; the bound only keeps a broken one from filling our memory. */
 const LONGEST_MESSAGE_BYTES = 4 << 20;
-/** As kubectl does: what passes nothing for long is cut by load balancers, and a dead peer never says so (R9.5). */
+/** What passes nothing for long is cut by load balancers, and a dead peer never says so (R9.5). */
 const PING_EVERY_MS = 5_000;
 const SILENCE_LIMIT_MS = 60_000;
 
@@ -104,9 +104,11 @@ function socketOf(socket: Duplex, head: Buffer, protocol: string): WebSocket {
   /** Since when we wait for the server; undefined while the reader of the messages is at work, as he may take long. */
   let waitingSinceMs: number | undefined = Date.now();
   const heart = setInterval(() => {
-    if (waitingSinceMs !== undefined && Date.now() - waitingSinceMs > SILENCE_LIMIT_MS) {
-      socket.destroy(new TimeoutError(SILENCE_LIMIT_MS));
-    } else socket.write(frameOf(PING, new Uint8Array(0)));
+    const silentMs = waitingSinceMs === undefined ? 0 : Date.now() - waitingSinceMs;
+    // Never while there may be more to read: a server that has written all of it and closed answers with a reset, which
+    // takes what is still on its way (R9.8).
+    if (silentMs > SILENCE_LIMIT_MS) socket.destroy(new TimeoutError(SILENCE_LIMIT_MS));
+    else if (silentMs >= PING_EVERY_MS) socket.write(frameOf(PING, new Uint8Array(0)));
   }, PING_EVERY_MS);
   heart.unref();
   socket.on('close', () => clearInterval(heart));

@@ -24,7 +24,7 @@ export interface RecipeSource {
   readonly consumers?: readonly Consumer[];
   readonly method: string;
   /** What the data is worth: as after a power cut, or read while it was written to. */
-  readonly consistency?: 'crash' | 'live';
+  readonly consistency?: 'application' | 'crash' | 'live';
   readonly cluster?: { readonly uid: string | null; readonly name: string | null };
   readonly toolVersion: string;
   readonly recordedAtMs: number;

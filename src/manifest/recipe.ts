@@ -5,9 +5,11 @@
  */
 import { z } from 'zod';
 import { HoldfastError } from '../base/errors.ts';
+import { hookRecordSchema } from './hook-record.ts';
+import { keptSnapshotSchema } from './kept-snapshot.ts';
 import { claimSchema, nodeSelectorTermSchema, objectSchema, storageClassSchema, volumeSchema } from './kube-shapes.ts';
 
-export const recipeSchemaVersion = '1.1';
+export const recipeSchemaVersion = '1.2';
 /** The file's name, beside the folder `volume` with the data. */
 export const recipeFileName = 'manifest.json';
 
@@ -48,6 +50,27 @@ const consumerSchema = z.looseObject({
 });
 export type Consumer = z.infer<typeof consumerSchema>;
 
+const milliseconds = z.number().int().nonnegative();
+
+const groupSchema = z.looseObject({
+  /** Value of the label that makes the group, or `named`. */
+  name: z.string(),
+  /** `VolumeGroupSnapshot`: the storage cut all at one instant; `window`: one snapshot each, one right after the other. */
+  way: z.enum(['VolumeGroupSnapshot', 'window']),
+  /** Why so. */
+  reason: z.string(),
+  /** VolumeGroupSnapshotClass, of that way. */
+  snapshotClass: z.string().optional(),
+  members: z.number().int().min(2),
+  /** RFC 3339 of each claim's cut (namespace/name), as the storage tells it. */
+  cutTimes: z.record(z.string(), z.string()),
+  /** Between the first and the last of these times; some storage tells whole seconds only. */
+  skewMs: milliseconds,
+  /** From the first request to the answer to the last one: all cuts lie within, whatever clocks say. */
+  windowMs: milliseconds,
+});
+export type GroupRecord = z.infer<typeof groupSchema>;
+
 const conditionSchema = z.looseObject({ type: z.string(), status: z.string(), message: z.string().nullable() });
 
 export const recipeSchema = z.looseObject({
@@ -60,8 +83,20 @@ export const recipeSchema = z.looseObject({
   cluster: z.looseObject({ uid: z.string().nullable(), name: z.string().nullable() }),
   /** How the data was cut: `SnapshotMove`, `FileCopy`. */
   method: z.string(),
-  /** `crash`: at one instant, as after a power cut; `live`: read while pods went on writing. Absent before 1.1. */
+  /**
+   * `application`: at one instant for which hooks had prepared the application; `crash`: at one instant, as after a power
+   * cut; `live`: read while pods went on writing. Absent before 1.1.
+   */
   consistency: z.string().optional(),
+  /**
+   * The CSI snapshot that is kept in the storage system: all of the data where `method` is `Snapshot`, else beside the
+   * data of the repository, and perhaps gone since. Absent where none was kept, and before 1.2.
+   */
+  keptSnapshot: keptSnapshotSchema.optional(),
+  /** The claims that were cut together with this one. Absent where it was cut by itself, and before 1.2. */
+  group: groupSchema.optional(),
+  /** What was done in the cluster around the cut. Absent where the policy has no hooks for the claim, and before 1.2. */
+  hooks: z.array(hookRecordSchema).optional(),
   claim: claimSchema,
   volume: volumeSchema.nullable(),
   storageClass: storageClassSchema.nullable(),

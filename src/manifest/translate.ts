@@ -41,6 +41,8 @@ export type NewClaim = {
     };
     readonly volumeAttributesClassName?: string;
     readonly volumeName?: string;
+    /** A snapshot in the claim's namespace that the volume is made from. */
+    readonly dataSource?: { readonly apiGroup: string; readonly kind: 'VolumeSnapshot'; readonly name: string };
   };
 };
 

@@ -14,7 +14,10 @@ export type Coverage =
   /** What it says of itself cannot be understood: neither backing it up nor leaving it out would be right. */
   | { readonly kind: 'unclear'; readonly reason: string };
 
-export function coverageOf({ spec }: BackupPolicy, claim: SelectableClaim): Coverage {
+/** What of a policy selects. */
+export type SelectionRules = Pick<BackupPolicy['spec'], 'select' | 'method' | 'methods'>;
+
+export function coverageOf({ spec }: { readonly spec: SelectionRules }, claim: SelectableClaim): Coverage {
   const mark = claim.annotations[BACKUP_MARK];
   if (mark === 'false') return { kind: 'opted-out', reason: `its annotation ${BACKUP_MARK} is "false"` };
   const mismatch = whyNotSelected(spec.select.claims, claim);
@@ -28,7 +31,7 @@ export function coverageOf({ spec }: BackupPolicy, claim: SelectableClaim): Cove
   return { kind: 'covered', ...methodOf(spec, claim) };
 }
 
-function methodOf(spec: BackupPolicy['spec'], claim: SelectableClaim): { method: MethodWish; reason: string } {
+function methodOf(spec: SelectionRules, claim: SelectableClaim): { method: MethodWish; reason: string } {
   const rules = spec.methods ?? [];
   const at = rules.findIndex(({ claims }) => whyNotSelected(claims, claim) === undefined);
   const rule = rules[at];

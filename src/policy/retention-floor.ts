@@ -11,10 +11,10 @@ export interface RetentionFloor {
   readonly minimumAgeMs?: number;
   /** So many of the newest complete backups stay. Default 1. */
   readonly minimumCount?: number;
-  /** Never removed while they are held. */
-  readonly held?: ReadonlySet<string>;
   /** Those of which a restore was verified: the newest of them stays. */
   readonly verified?: ReadonlySet<string>;
+  /** Their data was a CSI snapshot that is not there any more: worth as little as incomplete ones. */
+  readonly gone?: ReadonlySet<string>;
 }
 
 const incompleteTag = 'state=incomplete';
@@ -31,9 +31,11 @@ export function applyFloor<Item extends RetentionItem>(
   floor: RetentionFloor,
 ): Retained<Item>[] {
   const { nowNs, minimumCount = 1, verified } = floor;
-  const complete = newestFirst(items.filter(isComplete));
+  const isWhole = (item: Item): boolean => isComplete(item) && floor.gone?.has(item.id) !== true;
+  const complete = newestFirst(items.filter(isWhole));
   const byRules = new Map(applyRetention(complete, policy, nowNs).map(({ item, reasons }) => [item.id, reasons]));
-  const pending = pendingReasons(items, complete[0], policy, nowNs);
+  const lacking = items.filter((item) => !isWhole(item));
+  const pending = pendingReasons(lacking, complete[0], policy, nowNs);
   const last = new Set(complete.slice(0, Math.max(1, minimumCount)).map(({ id }) => id));
   const lastVerified = complete.find(({ id }) => verified?.has(id))?.id;
   return newestFirst(items).map((item) => {
@@ -41,7 +43,9 @@ export function applyFloor<Item extends RetentionItem>(
     if (last.has(item.id))
       reasons.push(last.size === 1 ? 'last complete backup' : `one of the last ${last.size} complete backups`);
     if (item.id === lastVerified) reasons.push('last verified backup');
-    reasons.push(...otherReasons(item, floor));
+    const { minimumAgeMs = 0 } = floor;
+    const isYoung = nowNs - item.timeNs < BigInt(minimumAgeMs) * 1_000_000n;
+    if (isYoung) reasons.push(`younger than ${formatDuration(minimumAgeMs)}`);
     return { item, reasons };
   });
 }
@@ -57,18 +61,10 @@ function pendingReasons<Item extends RetentionItem>(
   nowNs: bigint,
 ): Map<string, readonly string[]> {
   const isNewer = (item: Item): boolean => newest === undefined || item.timeNs > newest.timeNs;
-  const pending = newestFirst(items.filter((item) => !isComplete(item) && isNewer(item)));
+  const pending = newestFirst(items.filter(isNewer));
   const retained = applyRetention(pending, policy, nowNs).map(({ item, reasons }, position) => {
     const noted = reasons.map((reason) => `${reason} (incomplete)`);
     return [item.id, position === 0 ? [...noted, 'newer than any complete backup'] : noted] as const;
   });
   return new Map(retained);
-}
-
-function otherReasons(item: RetentionItem, { nowNs, minimumAgeMs = 0, held }: RetentionFloor): string[] {
-  const isYoung = nowNs - item.timeNs < BigInt(minimumAgeMs) * 1_000_000n;
-  return [
-    ...(isYoung ? [`younger than ${formatDuration(minimumAgeMs)}`] : []),
-    ...(held?.has(item.id) ? ['held'] : []),
-  ];
 }

@@ -3,8 +3,9 @@
  * since a misspelt rule would otherwise silently protect nothing. docs/policy.md lists every field.
  */
 import { z } from 'zod';
+import { hookSchema } from './hooks-schema.ts';
 import { selectorSchema } from './selector.ts';
-import { cron, deadline, duration, objectName, positiveCount, span, timeZone } from './values.ts';
+import { cron, deadline, duration, labelKey, labelValue, objectName, positiveCount, span, timeZone } from './values.ts';
 
 const name = objectName.max(63);
 const metadata = z.strictObject({ name, namespace: name });
@@ -42,19 +43,33 @@ const retentionSchema = z
   .refine((rules) => Object.keys(rules).some((key) => key.startsWith('keep')), 'has no keep… rule');
 
 /** `auto`: by snapshot where the driver can, else by a copy of the volume in use; see docs/policy.md. */
-export const methodSchema = z.enum(['auto', 'SnapshotMove', 'FileCopy']);
+export const methodSchema = z.enum(['auto', 'Snapshot', 'SnapshotMove', 'FileCopy', 'ExecStream']);
 export type MethodWish = z.infer<typeof methodSchema>;
 
+const needsFiles: readonly MethodWish[] = ['FileCopy', 'ExecStream'];
 const methodRule = z
   .strictObject({ claims: selectorSchema, method: methodSchema })
-  .refine(({ claims, method }) => method !== 'FileCopy' || !onlyBlock(claims.volumeModes), {
+  .refine(({ claims, method }) => !needsFiles.includes(method) || !onlyBlock(claims.volumeModes), {
     path: ['method'],
-    message: 'FileCopy cannot copy the raw block volumes that this rule speaks of',
+    message: 'FileCopy and ExecStream cannot copy the raw block volumes that this rule speaks of',
   });
 
 function onlyBlock(modes: readonly string[] | undefined): boolean {
   return modes?.every((mode) => mode === 'Block') === true;
 }
+
+/** Claims with the same value of a label belong together. */
+const groupSchema = z.strictObject({
+  byLabel: labelKey,
+  /** VolumeGroupSnapshotClass. */
+  class: name.optional(),
+  /** Where there is no single instant, claims of these pods are cut after all others: controllers of a quorum. */
+  last: z
+    .strictObject({
+      matchLabels: z.record(labelKey, labelValue).refine((labels) => Object.keys(labels).length > 0, 'names no label'),
+    })
+    .optional(),
+});
 
 const quantities = z.record(z.string(), z.string());
 
@@ -78,12 +93,18 @@ export const policySchema = z.strictObject({
     snapshots: z
       .strictObject({
         class: name.optional(),
+        /** So many of the newest CSI snapshots of each claim stay beside the repository, for a fast restore. */
+        keepLast: positiveCount.optional(),
         /** VolumeSnapshotClass by storage class. */
         classes: z.record(objectName, objectName).optional(),
         /** By storage class, whether its snapshots can be read through a read-only claim. */
         readOnlyCopies: z.record(objectName, z.boolean()).optional(),
       })
       .optional(),
+    /** Claims that are cut together. */
+    group: groupSchema.optional(),
+    /** In this order before a cut, in the opposite order after it. */
+    hooks: z.array(hookSchema).min(1).optional(),
     retention: retentionSchema.optional(),
     limits: z
       .strictObject({

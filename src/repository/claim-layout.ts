@@ -55,6 +55,11 @@ export function isComplete({ tags = [] }: Pick<Snapshot, 'tags'>): boolean {
   return !tags.includes('state=incomplete');
 }
 
+/** Whether it has the recipe alone: the data is a CSI snapshot in the storage system. */
+export function isInStorage(snapshot: Pick<Snapshot, 'tags'>): boolean {
+  return tagOf(snapshot, 'method') === 'Snapshot';
+}
+
 /** What the backup itself says, or what completeClaims found; undefined where it is not of a claim. */
 export function claimOf(snapshot: Snapshot & Pick<NamedSnapshot, 'of'>): ClaimIdentity | undefined {
   if (snapshot.of) return snapshot.of;

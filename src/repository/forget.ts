@@ -1,11 +1,14 @@
 /** Forgetting: which snapshots the rules let go, as a plan, and then removing them. Data goes with prune, later. */
+import { type Clock, systemClock } from '../base/clock.ts';
 import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
 import { applyRetention, isEmptyPolicy, type RetentionItem, type RetentionPolicy } from '../policy/retention.ts';
 import { applyFloor, type RetentionFloor } from '../policy/retention-floor.ts';
 import { refuseAppendOnly } from './append-only.ts';
+import { isInStorage } from './claim-layout.ts';
 import { encodeSnapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime, parseTimeOffset } from './format/time.ts';
+import { sweepRecords } from './ledger/sweep.ts';
 import type { Repository } from './repository.ts';
 import { isLedger, matchesFilter, type SnapshotFilter, timeOf } from './snapshots.ts';
 
@@ -20,6 +23,8 @@ export interface ForgetOptions {
   readonly nowMs: number;
   /** What is kept whatever the policy says. Without it, the rules act exactly as restic's. */
   readonly floor?: Omit<RetentionFloor, 'nowNs'>;
+  /** By backup why it stays until somebody releases it. */
+  readonly held?: ReadonlyMap<string, readonly string[]>;
 }
 
 export interface KeptSnapshot {
@@ -44,6 +49,8 @@ export interface ForgetPlan {
 export interface ForgetResult {
   readonly removed: readonly string[];
   readonly errors: readonly { readonly id: string; readonly message: string }[];
+  /** Records of Holdfast's own that were about these backups alone. */
+  readonly records: readonly string[];
 }
 
 const removalsAtOnce = 8;
@@ -73,26 +80,44 @@ export function planRemoval(snapshots: readonly StoredSnapshot[]): ForgetPlan {
   return { groups: [{ host: '', paths: [], tags: [], keep: [], remove: snapshots }] };
 }
 
-/** Removes what the plan lets go. What could not be removed is in the result; the rest is done. Throws REPOSITORY_APPEND_ONLY. */
+/**
+ * Removes what the plan lets go, then the records that were about it alone. What could not be removed is in the result;
+ * the rest is done. Throws REPOSITORY_APPEND_ONLY.
+ */
 export async function executeForget(
   repository: Repository,
   plan: ForgetPlan,
-  options: { readonly signal?: AbortSignal } = {},
+  options: {
+    readonly signal?: AbortSignal;
+    readonly clock?: Clock;
+    /** Removes what a backup has outside of the repository; its own snapshot file goes only after that. */
+    readonly release?: (snapshot: StoredSnapshot) => Promise<void>;
+  } = {},
 ): Promise<ForgetResult> {
   const removed: string[] = [];
   const errors: { id: string; message: string }[] = [];
-  const doomed = plan.groups.flatMap(({ remove }) => remove.map(({ id }) => id));
+  const { release = refuseKept } = options;
+  const doomed = plan.groups.flatMap(({ remove }) => remove);
   if (doomed.length > 0) refuseAppendOnly(repository, 'nothing may be removed');
-  await mapLimited(doomed, removalsAtOnce, async (id) => {
+  await mapLimited(doomed, removalsAtOnce, async (snapshot) => {
     options.signal?.throwIfAborted();
+    const { id } = snapshot;
     try {
+      await release(snapshot);
       await repository.store.remove('snapshots', id);
       removed.push(id);
     } catch (error) {
       errors.push({ id, message: messageOf(error) });
     }
   });
-  return { removed, errors };
+  const { signal, clock = systemClock } = options;
+  const sweeping = { nowMs: clock.nowMs(), ...(signal === undefined ? {} : { signal }) };
+  return { removed, errors, records: removed.length === 0 ? [] : await sweepRecords(repository, sweeping) };
+}
+
+/** Without its recipe nobody would find such a snapshot again. */
+async function refuseKept(snapshot: StoredSnapshot): Promise<void> {
+  if (isInStorage(snapshot)) throw new HoldfastError('KEPT_SNAPSHOT_STAYS', { backup: snapshot.id.slice(0, 8) });
 }
 
 /** The plan in the shape that `restic forget --json` prints. */
@@ -121,7 +146,8 @@ function planGroup(group: Group, policy: RetentionPolicy, options: ForgetOptions
   const keep: KeptSnapshot[] = [];
   const remove: StoredSnapshot[] = [];
   for (const { item, reasons } of retained) {
-    const all = [...reasons, ...deleteMarkReasons(item.snapshot, nowNs)];
+    const held = (options.held?.get(item.id) ?? []).map((reason) => `held: ${reason}`);
+    const all = [...reasons, ...held, ...deleteMarkReasons(item.snapshot, nowNs)];
     if (all.length > 0) keep.push({ snapshot: item.snapshot, reasons: all });
     else remove.push(item.snapshot);
   }

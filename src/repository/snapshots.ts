@@ -55,8 +55,12 @@ export async function listBackups(
   filter: SnapshotFilter = {},
   options: ListOptions = {},
 ): Promise<NamedSnapshot[]> {
-  const snapshots = completeClaims(await listSnapshots(repository, options));
-  return snapshots.filter((snapshot) => !isLedger(snapshot) && matchesFilter(snapshot, filter));
+  return backupsOf(await listSnapshots(repository, options), filter);
+}
+
+/** Of all snapshots those that are backups and pass the filter. */
+export function backupsOf(snapshots: readonly StoredSnapshot[], filter: SnapshotFilter = {}): NamedSnapshot[] {
+  return completeClaims(snapshots).filter((snapshot) => !isLedger(snapshot) && matchesFilter(snapshot, filter));
 }
 
 /** Throws FILE_NOT_FOUND, FILE_DAMAGED. */

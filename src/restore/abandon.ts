@@ -1,10 +1,12 @@
 /** Gives up an unfinished restore: removes what it made, the half-filled volume too. Nothing else is touched. */
 import { HoldfastError } from '../base/errors.ts';
+import { isDenied } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { textAt } from '../cluster/object.ts';
 import { CLAIM, JOB, type Ref, STORAGE_CLASS } from '../cluster/resources.ts';
 import { removeTemporaryClaim } from '../cluster/temporary-claim.ts';
 import { dropMover } from './fill.ts';
+import { removeSnapshotSource } from './from-snapshot.ts';
 import { restoreIdOf, restoreObjectName } from './marks.ts';
 import {
   isOfRestore,
@@ -57,8 +59,23 @@ export async function abandonRestore(cluster: Cluster, options: AbandonOptions):
     report(`temporary claim ${own} and its volume are gone`);
     removed++;
   }
+  removed += await removeSnapshotPair(run, options.namespace, restoreId);
   await remove({ resource: STORAGE_CLASS, name: own });
   return removed;
+}
+
+/** Whoever may not have anything to do with snapshots has made none. */
+async function removeSnapshotPair(
+  run: Parameters<typeof removeSnapshotSource>[0],
+  namespace: string,
+  restoreId: string,
+): Promise<number> {
+  try {
+    return await removeSnapshotSource(run, namespace, restoreId);
+  } catch (error) {
+    if (isDenied(error)) return 0;
+    throw error;
+  }
 }
 
 async function refuseWhenHandedOver(run: Parameters<typeof read>[0], ref: Ref, restoreId: string): Promise<void> {

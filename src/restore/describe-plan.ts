@@ -8,6 +8,7 @@ export function describePlan(plan: RestorePlan): string[] {
   const { target, storageClass, size, claim } = plan;
   const rows: [string, string][] = [
     ['backup', `${plan.backup.id.slice(0, 8)}, data ${describeData(plan)}`],
+    ['from', describeSource(plan)],
     ['claim', `${target.namespace}/${target.name}${plan.resumes ? ' (goes on with an unfinished restore)' : ''}`],
     ['storage class', `${storageClass.name} (${storageClass.reason})`],
     ...storageClass.differences.map((difference): [string, string] => ['', `differs: ${difference}`]),
@@ -34,7 +35,9 @@ export function created(plan: RestorePlan): string[] {
     ...(plan.createsNamespace ? [`Namespace ${namespace}`] : []),
     ...(plan.classCopy ? [`StorageClass ${plan.classCopy.metadata.name} (until the end of the restore)`] : []),
     `PersistentVolumeClaim ${temporary} (until the end of the restore)`,
-    `Job ${temporary} (until the data is there)`,
+    ...(plan.source.kind === 'repository'
+      ? [`Job ${temporary} (until the data is there)`]
+      : [`VolumeSnapshot ${temporary} and its VolumeSnapshotContent (until the end of the restore)`]),
     `PersistentVolumeClaim ${namespace}/${name}`,
   ];
 }
@@ -44,6 +47,12 @@ function describeData(plan: RestorePlan): string {
   const amounts = [files === null ? null : `${files} files`, bytes === null ? null : formatSize(bytes)];
   const known = amounts.filter((amount) => amount !== null).join(', ');
   return `${plan.subfolder}${known === '' ? '' : ` (${known})`}`;
+}
+
+function describeSource({ source }: RestorePlan): string {
+  if (source.kind === 'repository') return `the repository (${source.reason})`;
+  const { handle, driver } = source.snapshot;
+  return `the CSI snapshot ${handle} of ${driver}${source.node === null ? '' : `, on node ${source.node}`} (${source.reason})`;
 }
 
 function describePlace(place: PlacePlan): string {

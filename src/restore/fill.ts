@@ -47,7 +47,8 @@ export async function awaitFilled(run: RestoreRun, job: KubeObject): Promise<{ f
     signal: run.signal,
     onState: (state) => run.report('fill', `mover: ${state}`),
   });
-  return verify(run, result);
+  const { plan, report } = run;
+  return checkWritten(result, { expectedFiles: plan.backup.files, target: claimName(plan), report });
 }
 
 /** Removes a mover with all that belongs to it, and waits until it is gone: the volume is free then. */
@@ -67,21 +68,32 @@ export async function dropMover(run: Surroundings, ref: Ref, restoreId: string):
 type Surroundings = Pick<RestoreRun, 'cluster' | 'signal' | 'timeouts'>;
 
 /** A Job whose pod failed, or ended so long ago that its answer is gone, is of no use. */
-async function canGoOn({ cluster, plan, signal }: RestoreRun, job: KubeObject): Promise<boolean> {
+export async function canGoOn(
+  { cluster, signal }: Pick<RestoreRun, 'cluster' | 'signal'>,
+  job: KubeObject,
+): Promise<boolean> {
   if (job.metadata.deletionTimestamp !== undefined || conditionOf(job, 'Failed')?.status === 'True') return false;
   if (conditionOf(job, 'Complete')?.status !== 'True') return true;
   const labelSelector = `batch.kubernetes.io/controller-uid=${job.metadata.uid}`;
-  const pods = await cluster.list(POD, { namespace: plan.target.namespace, labelSelector, signal });
+  const pods = await cluster.list(POD, { namespace: job.metadata.namespace, labelSelector, signal });
   return pods.length > 0;
 }
 
-function verify({ plan, report }: RestoreRun, result: MoverResult): { files: number; bytes: number } {
+export interface Expected {
+  /** Null where the backup does not say. */
+  readonly expectedFiles: number | null;
+  readonly target: string;
+  readonly report: RestoreRun['report'];
+}
+
+/** Throws RESTORE_INCOMPLETE unless all files of the backup were written without an error. */
+export function checkWritten(result: MoverResult, expected: Expected): { files: number; bytes: number } {
   const { counts, errorCount, errors, exitCode } = result;
+  const { expectedFiles, target, report } = expected;
   for (const { path, message } of errors) report('fill', `not restored: ${path}: ${message}`);
   const files = counts.files ?? 0;
-  const target = claimName(plan);
   if (errorCount > 0 || exitCode !== 0) throw new HoldfastError('RESTORE_INCOMPLETE', { count: errorCount, target });
-  const missing = (plan.backup.files ?? files) - files;
+  const missing = (expectedFiles ?? files) - files;
   if (missing > 0) throw new HoldfastError('RESTORE_INCOMPLETE', { count: missing, target });
   return { files, bytes: counts.bytes ?? 0 };
 }

@@ -1,10 +1,18 @@
 /** Reads from the cluster what a plan has to know. Only reads. */
 import type { Cluster } from '../cluster/client.ts';
 import { conditionOf, type KubeObject, listAt, textAt, valueAt } from '../cluster/object.ts';
-import { ATTRIBUTES_CLASS, CLAIM, CSI_NODE, NAMESPACE, NODE, STORAGE_CLASS } from '../cluster/resources.ts';
+import {
+  ATTRIBUTES_CLASS,
+  CLAIM,
+  CSI_NODE,
+  NAMESPACE,
+  NODE,
+  STORAGE_CLASS,
+  VOLUME_ATTACHMENT,
+} from '../cluster/resources.ts';
 import { storageClassSchema } from '../manifest/kube-shapes.ts';
 import type { Recipe } from '../manifest/recipe.ts';
-import { claimOf, contentFolderOf, isComplete } from '../repository/claim-layout.ts';
+import { claimOf, contentFolderOf, isComplete, isInStorage } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type {
   BackupFacts,
@@ -15,6 +23,8 @@ import type {
   Surroundings,
   TargetFacts,
 } from './facts.ts';
+import { gatherKept } from './gather-kept.ts';
+import { attachableOn, gatherCapacities, gatherQuotas } from './gather-room.ts';
 import { backupMark, originMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
 import { targetOf } from './plan.ts';
 
@@ -41,11 +51,13 @@ export async function gatherSurroundings(
   signal?: AbortSignal,
 ): Promise<Surroundings> {
   const needsAttributes = recipes.some(({ claim }) => claim.spec.volumeAttributesClassName);
-  const [classes, attributes, nodes, drivers] = await Promise.all([
+  const [classes, attributes, nodes, drivers, attachments, capacities] = await Promise.all([
     cluster.list(STORAGE_CLASS, { signal }),
     needsAttributes ? cluster.list(ATTRIBUTES_CLASS, { signal }) : [],
     cluster.list(NODE, { signal }),
     cluster.list(CSI_NODE, { signal }),
+    cluster.list(VOLUME_ATTACHMENT, { signal }),
+    gatherCapacities(cluster, signal),
   ]);
   return {
     // A copy that an unfinished restore made is no class for anybody to choose.
@@ -56,7 +68,8 @@ export async function gatherSurroundings(
       name: object.metadata.name,
       driver: textAt(object, 'driverName') ?? '',
     })),
-    nodes: nodes.map((node) => nodeFacts(node, drivers)),
+    nodes: nodes.map((node) => nodeFacts(node, drivers, attachments)),
+    capacities,
   };
 }
 
@@ -65,15 +78,19 @@ export async function gatherTarget(cluster: Cluster, request: FactsRequest): Pro
   const { backupId, recipe, wishes, signal } = request;
   const { namespace, name } = targetOf(recipe, wishes);
   const temporaryName = restoreObjectName(restoreIdOf(backupId, namespace, name));
-  const [space, target, temporary] = await Promise.all([
+  const [space, target, temporary, room, kept] = await Promise.all([
     cluster.get(NAMESPACE, undefined, namespace, signal),
     cluster.get(CLAIM, namespace, name, signal),
     cluster.get(CLAIM, namespace, temporaryName, signal),
+    gatherQuotas(cluster, namespace, signal),
+    gatherKept(cluster, recipe, signal),
   ]);
   return {
+    kept,
     namespace: stateOfNamespace(space),
     target: target ? existingClaim(target) : null,
     unfinished: temporary?.metadata.annotations?.[planMark] ?? null,
+    ...room,
   };
 }
 
@@ -85,6 +102,7 @@ export function backupFactsOf(snapshot: StoredSnapshot): BackupFacts {
     files: snapshot.summary?.total_files_processed ?? null,
     bytes: snapshot.summary?.total_bytes_processed ?? null,
     contentFolder: folderOfContent(snapshot),
+    ...(isInStorage(snapshot) ? { inStorage: true } : {}),
   };
 }
 
@@ -108,14 +126,20 @@ function existingClaim(claim: KubeObject): ExistingClaim {
   };
 }
 
-function nodeFacts(node: KubeObject, drivers: readonly KubeObject[]): NodeFacts {
+function nodeFacts(node: KubeObject, drivers: readonly KubeObject[], attachments: readonly KubeObject[]): NodeFacts {
   const csiNode = drivers.find((one) => one.metadata.name === node.metadata.name);
   const driverKeys: Record<string, string[]> = {};
   for (const driver of listAt(csiNode, 'spec', 'drivers')) {
     const keys = listAt(driver, 'topologyKeys').filter((key) => typeof key === 'string');
     driverKeys[textAt(driver, 'name') ?? ''] = keys;
   }
-  return { name: node.metadata.name, usable: isUsable(node), labels: node.metadata.labels ?? {}, driverKeys };
+  return {
+    name: node.metadata.name,
+    usable: isUsable(node),
+    labels: node.metadata.labels ?? {},
+    driverKeys,
+    attachable: attachableOn(csiNode, attachments),
+  };
 }
 
 function isUsable(node: KubeObject): boolean {

@@ -25,6 +25,8 @@ export interface SetSelection {
   /** Only backups older than this, in nanoseconds since 1970. */
   readonly beforeNs?: bigint | undefined;
   readonly wishes: SetWishes;
+  /** How many claims are restored at a time. */
+  readonly parallel: number;
   readonly signal?: AbortSignal | undefined;
 }
 
@@ -36,12 +38,12 @@ export async function gatherSet(
   repository: Repository,
   selection: SetSelection,
 ): Promise<SetRequest> {
-  const { set, wishes } = selection;
+  const { set, wishes, parallel } = selection;
   const { choices, refusals } = await choose(cluster, repository, selection);
   if (choices.length + refusals.length === 0) throw new HoldfastError('BACKUP_NOT_FOUND', { name: nameOf(selection) });
   const read = await readRecipes(repository, choices);
   if (set === undefined) {
-    return { set: null, missing: [], refusals, wishes, items: await gatherItems(cluster, read, selection) };
+    return { set: null, missing: [], refusals, wishes, parallel, items: await gatherItems(cluster, read, selection) };
   }
   const candidates = read.map(({ claim, recipe }) => ({
     claim: claim?.name ?? '',
@@ -55,6 +57,7 @@ export async function gatherSet(
     missing: missing.map((name) => `${set.namespace}/${name}`),
     refusals,
     wishes,
+    parallel,
     items: await gatherItems(cluster, chosen, selection),
   };
 }
@@ -64,11 +67,11 @@ export async function gatherNamed(
   cluster: Cluster,
   repository: Repository,
   backups: readonly NamedSnapshot[],
-  { wishes, signal }: Pick<SetSelection, 'wishes' | 'signal'>,
+  { wishes, parallel, signal }: Pick<SetSelection, 'wishes' | 'parallel' | 'signal'>,
 ): Promise<SetRequest> {
   const choices = backups.map((backup) => ({ claim: claimIn(backup), backup, warnings: [] }));
   const items = await gatherItems(cluster, await readRecipes(repository, choices), { wishes, signal });
-  return { set: null, missing: [], refusals: [], wishes, items };
+  return { set: null, missing: [], refusals: [], wishes, parallel, items };
 }
 
 async function choose(cluster: Cluster, repository: Repository, selection: SetSelection): Promise<Choices> {

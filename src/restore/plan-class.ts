@@ -42,6 +42,8 @@ export function planClass(recipe: Recipe, facts: ClusterFacts, wishes: RestoreWi
 function chooseName(recipe: Recipe, facts: ClusterFacts, wishes: RestoreWishes): { name: string; reason: string } {
   if (wishes.storageClass !== undefined) return { name: wishes.storageClass, reason: 'chosen' };
   const recorded = recordedClassName(recipe);
+  const mapped = recorded ? wishes.classMap?.[recorded] : undefined;
+  if (mapped !== undefined) return { name: mapped, reason: `in place of ${recorded}` };
   if (recorded) return { name: recorded, reason: 'as recorded' };
   const isDefault = (storageClass: RecordedStorageClass) =>
     storageClass.metadata.annotations?.['storageclass.kubernetes.io/is-default-class'] === 'true';

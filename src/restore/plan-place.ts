@@ -10,7 +10,7 @@ import type { ClusterFacts, NodeFacts, RestoreWishes } from './facts.ts';
 import type { ClassPlan } from './plan-class.ts';
 
 export interface PlacePlan {
-  readonly decision: 'preserved' | 'mapped' | 'chosen' | 'any';
+  readonly decision: 'preserved' | 'mapped' | 'spread' | 'chosen' | 'any';
   readonly reason: string;
   /** Node label and values that the volume must be reachable from; null when the scheduler is free. */
   readonly label: { readonly key: string; readonly values: readonly string[] } | null;
@@ -23,7 +23,16 @@ export interface PlacePlan {
   readonly warnings: readonly string[];
 }
 
-type Choice = Pick<PlacePlan, 'decision' | 'reason' | 'warnings'> & { level: 'zone' | 'host'; values: string[] };
+const usualKeys = {
+  zone: 'topology.kubernetes.io/zone',
+  region: 'topology.kubernetes.io/region',
+  host: 'kubernetes.io/hostname',
+} as const;
+
+type Choice = Pick<PlacePlan, 'decision' | 'reason' | 'warnings'> & {
+  level: 'zone' | 'region' | 'host';
+  values: string[];
+};
 
 export function planPlace(
   recipe: Recipe,
@@ -32,16 +41,16 @@ export function planPlace(
   storageClass: ClassPlan,
 ): PlacePlan | HoldfastError {
   const map = placesOf(facts, storageClass.provisioner);
-  const choice = choosePlace(recipe, wishes, map);
+  const choice = choosePlace(recipe, wishes, map, storageClass);
   if (choice instanceof HoldfastError) return choice;
   const { level, values, ...rest } = choice;
   if (values.length === 0) return { ...rest, label: null, force: 'none' };
-  const reported = level === 'zone' ? map.zoneKey : map.hostKey;
+  const reported = map.keys[level];
   if (map.driverIsKnown && reported === null) {
     const warning = `the driver ${storageClass.provisioner} knows no ${level}s: its volumes are not tied to one`;
     return { ...rest, label: null, force: 'none', warnings: [...rest.warnings, warning] };
   }
-  const key = reported ?? (level === 'zone' ? 'topology.kubernetes.io/zone' : 'kubernetes.io/hostname');
+  const key = reported ?? usualKeys[level];
   return forcePlace(choice, key, storageClass);
 }
 
@@ -67,16 +76,62 @@ function allowedValues(storageClass: RecordedStorageClass, key: string): string[
   return [...new Set(values.flatMap((one) => one ?? []))];
 }
 
-function choosePlace(recipe: Recipe, wishes: RestoreWishes, map: PlaceMap): Choice | HoldfastError {
+function choosePlace(
+  recipe: Recipe,
+  wishes: RestoreWishes,
+  map: PlaceMap,
+  storageClass: ClassPlan,
+): Choice | HoldfastError {
   const wish = wishes.zone ?? 'preserve';
   if (wish === 'any') return anywhere('chosen: the scheduler decides');
   if (wish === 'preserve') return preserve(recipe, wishes, map);
+  if (wish === 'spread') return spread(recipe, map, storageClass);
   if (!map.zones.has(wish)) return zoneMissing([wish], map);
   return { decision: 'chosen', reason: 'chosen', level: 'zone', values: [wish], warnings: [] };
 }
 
+/**
+ * Round the zones by the ordinal: claims of one pod come to lie together, pods apart, and the same restore started again
+ * comes to the same zone (R5.8).
+ */
+function spread(recipe: Recipe, map: PlaceMap, storageClass: ClassPlan): Choice | HoldfastError {
+  const { name } = recipe.claim.metadata;
+  const ordinal = /-(\d{1,5})$/.exec(name)?.[1];
+  if (ordinal === undefined) {
+    const reason = `the claim ${name} has no ordinal by which it could be spread over zones`;
+    return new HoldfastError('RESTORE_REFUSED', {
+      reason,
+      fix: 'Name its zone with --zone, or leave it to --zone any.',
+    });
+  }
+  const allowed = allowedValues(storageClass.object, map.keys.zone ?? usualKeys.zone);
+  const zones = [...map.zones].filter((zone) => allowed?.includes(zone) ?? true).sort();
+  const zone = zones[Number(ordinal) % zones.length];
+  if (zone === undefined) return zoneMissing(allowed ?? ['any'], map);
+  const reason = `ordinal ${ordinal} of ${zones.length} zones`;
+  return { decision: 'spread', reason, level: 'zone', values: [zone], warnings: [] };
+}
+
+function preserveRegion(regions: readonly string[], wishes: RestoreWishes, map: PlaceMap): Choice | HoldfastError {
+  const values = regions.map((region) => (map.regions.has(region) ? region : (wishes.zoneMap?.[region] ?? region)));
+  const missing = values.filter((region) => !map.regions.has(region));
+  if (missing.length > 0) {
+    const here = [...map.regions].sort().join(', ') || 'no region at all';
+    return new HoldfastError('REGION_MISSING', { region: missing.join(', '), regions: here });
+  }
+  const isKept = values.every((region, at) => region === regions[at]);
+  const reason = isKept ? 'the volume was there' : `the volume was in ${regions.join(', ')}`;
+  return {
+    decision: isKept ? 'preserved' : 'mapped',
+    reason,
+    level: 'region',
+    values: [...new Set(values)],
+    warnings: [],
+  };
+}
+
 function preserve(recipe: Recipe, wishes: RestoreWishes, map: PlaceMap): Choice | HoldfastError {
-  const { zones, hosts, source } = recipe.topology;
+  const { zones, regions, hosts, source } = recipe.topology;
   if (zones.length > 0) {
     const wanted = zones.map((zone) => (map.zones.has(zone) ? zone : (wishes.zoneMap?.[zone] ?? zone)));
     const missing = wanted.filter((zone) => !map.zones.has(zone));
@@ -89,6 +144,8 @@ function preserve(recipe: Recipe, wishes: RestoreWishes, map: PlaceMap): Choice 
     }
     return { decision: 'mapped', reason: `the volume was in ${zones.join(', ')}`, level: 'zone', values, warnings: [] };
   }
+  if (hosts.length === 0 && regions.length > 0 && source !== 'attached-node')
+    return preserveRegion(regions, wishes, map);
   if (hosts.length === 0) return anywhere('the volume was not tied to a zone');
   const present = hosts.filter((host) => map.hosts.has(host));
   if (present.length === 0) {
@@ -110,9 +167,9 @@ function zoneMissing(missing: readonly string[], map: PlaceMap): HoldfastError {
 interface PlaceMap {
   readonly zones: ReadonlySet<string>;
   readonly hosts: ReadonlySet<string>;
-  /** The node label by which the driver names zones or hosts; null when it reports none. */
-  readonly zoneKey: string | null;
-  readonly hostKey: string | null;
+  readonly regions: ReadonlySet<string>;
+  /** The node label by which the driver names places; null when it reports none. */
+  readonly keys: Readonly<Record<Choice['level'], string | null>>;
   readonly driverIsKnown: boolean;
 }
 
@@ -122,13 +179,13 @@ function placesOf(facts: ClusterFacts, driver: string): PlaceMap {
   // Provisioners that are no CSI drivers register nowhere; any node may do for them.
   const nodes = (served.length > 0 ? served : facts.nodes).filter((node) => node.usable);
   const keys = [...new Set(served.flatMap((node) => node.driverKeys[driver] ?? []))];
-  const zoneKey = keys.find((key) => placeOfKey(key) === 'zone') ?? null;
-  const hostKey = keys.find((key) => placeOfKey(key) === 'host') ?? null;
+  const keyOf = (level: Choice['level']) => keys.find((key) => placeOfKey(key) === level) ?? null;
+  const reported = { zone: keyOf('zone'), region: keyOf('region'), host: keyOf('host') };
   return {
-    zones: valuesOf(nodes, zoneKey ?? 'topology.kubernetes.io/zone'),
-    hosts: valuesOf(nodes, hostKey ?? 'kubernetes.io/hostname'),
-    zoneKey,
-    hostKey,
+    zones: valuesOf(nodes, reported.zone ?? usualKeys.zone),
+    regions: valuesOf(nodes, reported.region ?? usualKeys.region),
+    hosts: valuesOf(nodes, reported.host ?? usualKeys.host),
+    keys: reported,
     driverIsKnown: served.length > 0,
   };
 }

@@ -7,6 +7,7 @@ import { formatDuration } from '../base/units.ts';
 import type { Recipe } from '../manifest/recipe.ts';
 import type { BackupFacts, ClusterFacts, RestoreWishes } from './facts.ts';
 import { planRestore, type RestorePlan, targetOf } from './plan.ts';
+import { quotaRefusals } from './plan-room.ts';
 
 export interface SetItem {
   /** namespace/name of the claim that was backed up. */
@@ -35,6 +36,8 @@ export interface SetRequest {
   /** Claims that no backup could be chosen for. */
   readonly refusals: readonly HoldfastError[];
   readonly wishes: SetWishes;
+  /** How many claims are restored at a time, each of which needs a temporary claim. */
+  readonly parallel: number;
 }
 
 /**
@@ -71,7 +74,12 @@ export function planSet(request: SetRequest): SetPlan {
   return {
     entries,
     missing: request.missing,
-    refusals: [...request.refusals, ...sharedTargets(entries), ...(lacks ? [ordinalsMissing(request)] : [])],
+    refusals: [
+      ...request.refusals,
+      ...sharedTargets(entries),
+      ...sharedQuotas(request, entries),
+      ...(lacks ? [ordinalsMissing(request)] : []),
+    ],
     warnings: request.set === null ? [] : warningsOfSet(request),
   };
 }
@@ -119,6 +127,29 @@ function sharedTargets(entries: readonly SetEntry[]): HoldfastError[] {
         fix: 'Restore them one by one, each with a --to of its own.',
       }),
     ];
+  });
+}
+
+/** Claims that fit one by one may not fit together. */
+function sharedQuotas({ items, parallel }: SetRequest, entries: readonly SetEntry[]): HoldfastError[] {
+  const planned = entries.flatMap(({ plan, refusals }, at) => {
+    const found = items[at]?.found;
+    return plan === null || refusals.length > 0 || found === undefined || found instanceof HoldfastError
+      ? []
+      : [{ plan, facts: found.facts }];
+  });
+  const byNamespace = Map.groupBy(planned, ({ plan }) => plan.target.namespace);
+  return [...byNamespace].flatMap(([namespace, together]) => {
+    if (together.length < 2) return [];
+    const targets = together.filter(({ facts }) => facts.target === null);
+    const temporary = together
+      .filter(({ facts }) => facts.unfinished === null)
+      .sort((a, b) => b.plan.size.bytes - a.plan.size.bytes)
+      .slice(0, parallel);
+    const needs = [...targets, ...temporary].map(({ plan: { storageClass, size } }) => {
+      return { storageClass: storageClass.name, sizeBytes: size.bytes, claims: 1 };
+    });
+    return quotaRefusals(namespace, together[0]?.facts.quotas ?? null, needs);
   });
 }
 

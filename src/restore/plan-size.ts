@@ -12,11 +12,10 @@ export interface SizePlan {
 const mebibyte = 1024 * 1024;
 
 export function planSize(recipe: Recipe, backup: BackupFacts, wishes: RestoreWishes): SizePlan | HoldfastError {
-  const usedBytes = recipe.sizes.usedBytes ?? backup.bytes ?? 0;
+  const usedBytes = usedBytesOf(recipe, backup);
   if (wishes.sizeBytes === undefined) return sizeAsRecorded(recipe, usedBytes);
   const recorded = recordedBytes(recipe).bytes;
-  // A device has no room to spare: its image fits, or it does not.
-  const leastBytes = recipe.volumeMode === 'Block' ? Math.max(usedBytes, recorded) : neededBytes(usedBytes);
+  const leastBytes = leastSizeOf(recipe, backup);
   // A volume as large as the old one held this data already; only a smaller one has to prove its room.
   if (wishes.sizeBytes < recorded && wishes.sizeBytes < leastBytes) {
     return new HoldfastError('TARGET_TOO_SMALL', {
@@ -27,6 +26,16 @@ export function planSize(recipe: Recipe, backup: BackupFacts, wishes: RestoreWis
     });
   }
   return { bytes: wishes.sizeBytes, reason: 'chosen' };
+}
+
+/** The smallest volume that the data fits into. A device has no room to spare: its image fits, or it does not. */
+export function leastSizeOf(recipe: Recipe, backup: BackupFacts): number {
+  const usedBytes = usedBytesOf(recipe, backup);
+  return recipe.volumeMode === 'Block' ? Math.max(usedBytes, recordedBytes(recipe).bytes) : neededBytes(usedBytes);
+}
+
+function usedBytesOf(recipe: Recipe, backup: BackupFacts): number {
+  return recipe.sizes.usedBytes ?? backup.bytes ?? 0;
 }
 
 /** The data and a tenth more, plus what an empty file system takes for itself (journal and tables). */

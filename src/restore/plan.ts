@@ -11,7 +11,9 @@ import type { BackupFacts, ClusterFacts, RestoreWishes } from './facts.ts';
 import { backupMark, originMark, planMark, restoreIdOf, restoreLabel, restoreObjectName } from './marks.ts';
 import { type ClassPlan, planClass } from './plan-class.ts';
 import { type PlacePlan, planPlace } from './plan-place.ts';
-import { planSize, type SizePlan } from './plan-size.ts';
+import { claimsToMake, planRoom, quotaRefusals, type RoomPlan } from './plan-room.ts';
+import { leastSizeOf, planSize, type SizePlan } from './plan-size.ts';
+import { type DataSource, planSource, SELECTED_NODE, snapshotSource } from './plan-source.ts';
 
 export interface RestorePlan {
   readonly restoreId: string;
@@ -22,6 +24,7 @@ export interface RestorePlan {
   readonly createsNamespace: boolean;
   /** An earlier run of the same restore left objects; this one goes on with them. */
   readonly resumes: boolean;
+  readonly source: DataSource;
   readonly storageClass: ClassPlan;
   readonly place: PlacePlan;
   readonly size: SizePlan;
@@ -61,7 +64,13 @@ export function planRestore(request: RestoreRequest): Planning {
   const size = collect(planSize(recipe, backup, wishes), refusals);
   const place = storageClass && collect(planPlace(recipe, facts, wishes, storageClass), refusals);
   if (!storageClass || !size || !place) return { plan: null, refusals };
-  const plan = assemble(request, recipe, { restoreId, target, storageClass, size, place });
+  const source = collect(planSource({ ...request, recipe, storageClass, place, sizeBytes: size.bytes }), refusals);
+  if (!source) return { plan: null, refusals };
+  const leastBytes = leastSizeOf(recipe, backup);
+  const room = planRoom({ namespace: target.namespace, storageClass, place, sizeBytes: size.bytes, leastBytes, facts });
+  const need = { storageClass: storageClass.name, sizeBytes: size.bytes, claims: claimsToMake(facts) };
+  refusals.push(...room.refusals, ...quotaRefusals(target.namespace, facts.quotas, [need]));
+  const plan = assemble(request, recipe, { restoreId, target, source, storageClass, size, place, room });
   const unfinished = facts.unfinished;
   if (unfinished !== null && unfinished !== plan.temporaryClaim.metadata.annotations[planMark]) {
     refusals.push(otherPlan(target));
@@ -118,14 +127,16 @@ function otherPlan(target: RestorePlan['target']): HoldfastError {
 interface Parts {
   readonly restoreId: string;
   readonly target: RestorePlan['target'];
+  readonly source: DataSource;
   readonly storageClass: ClassPlan;
   readonly size: SizePlan;
   readonly place: PlacePlan;
+  readonly room: RoomPlan;
 }
 
 function assemble(request: RestoreRequest, recipe: Recipe, parts: Parts): RestorePlan {
   const { backup, facts, wishes } = request;
-  const { restoreId, target, storageClass, size, place } = parts;
+  const { restoreId, target, source, storageClass, size, place } = parts;
   const accessModes = wishes.accessModes ?? (recipe.accessModes.length > 0 ? recipe.accessModes : ['ReadWriteOnce']);
   const attributes = planAttributes(recipe, facts, storageClass);
   const { claim, kept, dropped } = translateClaim(recipe, {
@@ -143,14 +154,20 @@ function assemble(request: RestoreRequest, recipe: Recipe, parts: Parts): Restor
     target,
     createsNamespace: facts.namespace === 'missing',
     resumes: facts.unfinished !== null || facts.target !== null,
-    ...{ storageClass, place, size },
+    ...{ source, storageClass, place, size },
     reclaimPolicy: planReclaim(recipe, wishes, storageClass),
     claim: withMarks(claim, marks, { [backupMark]: backup.id, [originMark]: backup.id }),
     temporaryClaim: temporaryClaim(claim, parts, accessModes, backup.id),
     classCopy: place.force === 'class' ? copyOfClass(storageClass, place, restoreId) : null,
     kept,
     dropped,
-    warnings: [...place.warnings, ...attributes.warnings, ...warningsOf(recipe, storageClass)],
+    warnings: [
+      ...place.warnings,
+      ...attributes.warnings,
+      ...warningsOf(recipe, storageClass),
+      ...parts.room.warnings,
+      ...(source.kind === 'snapshot' ? source.warnings : []),
+    ],
   };
 }
 
@@ -168,21 +185,26 @@ function withMarks(claim: NewClaim, labels: Record<string, string>, annotations:
 
 /** Like the target, but with a name and marks of our own, and one that a mover can write into. */
 function temporaryClaim(claim: NewClaim, parts: Parts, accessModes: readonly string[], backupId: string): NewClaim {
-  const { restoreId, storageClass, place } = parts;
+  const { restoreId, source, storageClass, place } = parts;
   const writable = accessModes.every((mode) => mode === 'ReadOnlyMany') ? ['ReadWriteOnce'] : accessModes;
   const name = restoreObjectName(restoreId);
   const spec = {
     ...claim.spec,
     accessModes: writable,
     storageClassName: place.force === 'class' ? name : storageClass.name,
+    ...(source.kind === 'snapshot' ? { dataSource: snapshotSource(name) } : {}),
   };
+  const node = source.kind === 'snapshot' ? source.node : null;
   return {
     ...claim,
     metadata: {
       name,
       namespace: claim.metadata.namespace,
       labels: { [restoreLabel]: restoreId },
-      annotations: { [backupMark]: backupId, [planMark]: fingerprint(spec, place) },
+      annotations: {
+        ...{ [backupMark]: backupId, [planMark]: fingerprint(spec, place) },
+        ...(node === null ? {} : { [SELECTED_NODE]: node }),
+      },
     },
     spec,
   };
@@ -196,6 +218,7 @@ function fingerprint(spec: NewClaim['spec'], place: PlacePlan): string {
     spec.accessModes,
     spec.volumeMode,
     place.label,
+    ...(spec.dataSource === undefined ? [] : [spec.dataSource.kind]),
   ];
   return createHash('sha256').update(JSON.stringify(facts)).digest('hex').slice(0, 16);
 }

@@ -8,6 +8,7 @@ import { type KubeObject, type NewObject, textAt } from '../cluster/object.ts';
 import { NAMESPACE, STORAGE_CLASS } from '../cluster/resources.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { placeOfKey, topologyOf } from '../manifest/topology.ts';
+import { ensureSnapshotSource } from './from-snapshot.ts';
 import { policyMark, restoreLabel, restoreObjectName } from './marks.ts';
 import type { RestorePlan } from './plan.ts';
 import {
@@ -35,6 +36,7 @@ export interface TemporaryClaim {
 export async function ensureTemporaryClaim(run: RestoreRun): Promise<TemporaryClaim> {
   await ensureNamespace(run);
   await ensureClassCopy(run);
+  await ensureSnapshotSource(run);
   const ref = temporaryRef(run.plan);
   const found = await read(run, ref);
   if (found?.metadata.deletionTimestamp !== undefined) await waitGone(run, ref, found.metadata.uid);
@@ -46,11 +48,15 @@ export async function ensureTemporaryClaim(run: RestoreRun): Promise<TemporaryCl
 }
 
 /** Waits for the volume, looks whether it is where it was planned, and keeps it from being deleted with its claim. */
-export async function secureVolume(run: RestoreRun, temporary: KubeObject): Promise<KubeObject> {
+export async function secureVolume(
+  run: RestoreRun,
+  temporary: KubeObject,
+  // The mover's own wait comes first to its end, and knows why there is no volume.
+  timeoutMs = run.timeouts.startMs + 60_000,
+): Promise<KubeObject> {
   const ref = temporaryRef(run.plan);
   const name = await run.cluster.waitFor(ref, (claim) => boundVolume(run, temporary, claim), {
-    // The mover's own wait comes first to its end, and knows why there is no volume.
-    timeoutMs: run.timeouts.startMs + 60_000,
+    timeoutMs,
     what: `a volume for the temporary claim ${ref.name}`,
     signal: run.signal,
   });
@@ -159,8 +165,8 @@ function alreadyBound({ plan }: RestoreRun, target: KubeObject): HoldfastError {
 /** The zone may have changed on the way: provisioners try elsewhere when a zone is full (R5.2). */
 function checkPlace({ place }: RestorePlan, volume: KubeObject): void {
   if (!place.label) return;
-  const { zones, hosts } = topologyOf(volumeSchema.parse(volume), null);
-  const found = placeOfKey(place.label.key) === 'host' ? hosts : zones;
+  const { zones, regions, hosts } = topologyOf(volumeSchema.parse(volume), null);
+  const found = { zone: zones, region: regions, host: hosts, other: zones }[placeOfKey(place.label.key)];
   const { values } = place.label;
   // A volume that says nothing of places is reachable from all of them.
   if (found.length === 0 || values.every((value) => found.includes(value))) return;

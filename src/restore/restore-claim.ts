@@ -10,6 +10,7 @@ import { type KubeObject, textAt } from '../cluster/object.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { topologyOf } from '../manifest/topology.ts';
 import { awaitFilled, dropMover, ensureMover, type Filled, filledOf, markFilled } from './fill.ts';
+import { removeSnapshotSource, withReasons } from './from-snapshot.ts';
 import { awaitBound, liftRetain, removeTemporaryClaim, swapClaims, unmarkTarget } from './hand-over.ts';
 import type { RestorePlan } from './plan.ts';
 import { ensureParkedTarget, ensureTemporaryClaim, removeClassCopy, secureVolume } from './provision.ts';
@@ -65,6 +66,9 @@ export async function restoreClaim(cluster: Cluster, options: RestoreOptions): P
   await swapClaims(run, filled.volume, target);
   await awaitBound(run, filled.volume, target);
   await removeTemporaryClaim(run, filled.volume);
+  if (run.plan.source.kind === 'snapshot') {
+    await removeSnapshotSource(run, run.plan.target.namespace, run.plan.restoreId);
+  }
   await removeClassCopy(run);
   await liftRetain(run, filled.volume, target);
   run.report('clean-up', 'nothing temporary is left');
@@ -90,6 +94,7 @@ async function findFilled(run: RestoreRun): Promise<FilledTarget | undefined> {
 
 async function provisionAndFill(run: RestoreRun): Promise<FilledTarget> {
   const { claim: temporary, isNew } = await ensureTemporaryClaim(run);
+  if (run.plan.source.kind === 'snapshot') return takeFromSnapshot(run, temporary);
   try {
     const job = await ensureMover(run, !isNew);
     const [target, written] = await together(
@@ -104,6 +109,15 @@ async function provisionAndFill(run: RestoreRun): Promise<FilledTarget> {
     if (!run.signal?.aborted) await tryDropMover(run);
     throw error;
   }
+}
+
+/** The volume comes with its data: once it is there, it is full. */
+async function takeFromSnapshot(run: RestoreRun, temporary: KubeObject): Promise<FilledTarget> {
+  const { files, bytes } = run.plan.backup;
+  const volume = await withReasons(run, temporary, () => secureVolume(run, temporary, run.timeouts.fillMs));
+  await ensureParkedTarget(run, volume);
+  const filled = { volume: volume.metadata.name, files: files ?? 0, bytes: bytes ?? 0 };
+  return { target: await markFilled(run, filled), filled };
 }
 
 /** The failure that led here is what the user has to hear; that the mover stays is said beside it. */

@@ -1,8 +1,9 @@
 /** Where the content of a folder goes in the tree of its snapshot: at its root, or below folders that name the claim. */
 import type { BlobReader } from '../repository/blob-reader.ts';
 import { encodeNode } from '../repository/format/tree.ts';
+import { madeUpFile, madeUpFolder } from '../repository/made-up-node.ts';
 import type { FolderWalk } from './backup-walk.ts';
-import { readAttributes } from './read-attributes.ts';
+import { type EntryAttributes, readAttributes } from './read-attributes.ts';
 
 /** Where the folder's content goes in the snapshot's tree: below `dirs`, in a folder `name`, beside some files. */
 export interface Place {
@@ -29,11 +30,6 @@ export async function storeSource(walk: FolderWalk, reader: BlobReader, source: 
   return place ? storePlace(walk, place, path, tree, timeNs) : tree;
 }
 
-/** Stores files that stand on no disk as a folder; the id of its tree. */
-export async function storeFiles(walk: FolderWalk, files: Place['files'], timeNs: bigint): Promise<string> {
-  return walk.storeTree(inOrder(await fileNodes(walk, files, timeNs)));
-}
-
 async function fileNodes(walk: FolderWalk, files: Place['files'], timeNs: bigint): Promise<NamedNode[]> {
   const nodes: NamedNode[] = [];
   for (const { name, content } of files) {
@@ -53,6 +49,17 @@ async function storePlace(
   const folder = Buffer.concat([path, Buffer.from('/.')]);
   const attributes = readAttributes(folder, Buffer.from(place.name));
   if (!attributes) throw new TypeError('a folder cannot be a socket');
+  return storeGivenPlace(walk, place, attributes, content, timeNs);
+}
+
+/** The place of content whose own folder is known by its attributes; the id of the root tree. */
+export async function storeGivenPlace(
+  walk: FolderWalk,
+  place: Place,
+  attributes: EntryAttributes,
+  content: string,
+  timeNs: bigint,
+): Promise<string> {
   const nodes = [
     { name: place.name, json: encodeNode({ ...attributes, content: null, subtree: content }) },
     ...(await fileNodes(walk, place.files, timeNs)),
@@ -93,36 +100,12 @@ function inOrder(nodes: readonly NamedNode[]): Buffer[] {
   return sorted.map((node) => Buffer.from(`${node.json},`));
 }
 
-const directoryBit = 2 ** 31;
-
-/** What entries that stand on no disk look like: root's, with the time of the backup. */
-export function madeUp(name: string, timeNs: bigint) {
-  return {
-    name: Buffer.from(name),
-    mtimeNs: timeNs,
-    atimeNs: timeNs,
-    ctimeNs: timeNs,
-    uid: 0,
-    gid: 0,
-    user: '',
-    group: '',
-    inode: 0n,
-    deviceId: 0n,
-    sizeBytes: 0,
-    links: 0,
-    extendedAttributes: [],
-    device: 0,
-    content: null,
-  };
-}
-
 function fileNode(name: string, sizeBytes: number, blob: string, timeNs: bigint): NamedNode {
-  const node = { ...madeUp(name, timeNs), type: 'file', mode: 0o644, sizeBytes, links: 1, content: [blob] } as const;
-  return { name, json: encodeNode(node) };
+  return { name, json: encodeNode(madeUpFile(name, sizeBytes, blob, timeNs)) };
 }
 
 function dirNode(name: string, subtree: string, timeNs: bigint): NamedNode {
-  return { name, json: encodeNode({ ...madeUp(name, timeNs), type: 'dir', mode: directoryBit + 0o755, subtree }) };
+  return { name, json: encodeNode(madeUpFolder(name, subtree, timeNs)) };
 }
 
 /** The tree of a folder in an earlier snapshot; undefined if it is not there or cannot be read. */

@@ -13,7 +13,6 @@ import {
   parseMoverJob,
   type RestoreJob,
 } from '../base/mover-protocol.ts';
-import { tagOf } from '../repository/claim-layout.ts';
 import { acquireLock, type Lock } from '../repository/locks.ts';
 import { openRepository, type Repository } from '../repository/repository.ts';
 import { loadSnapshot } from '../repository/snapshots.ts';
@@ -21,11 +20,10 @@ import { openStore } from '../store/open-store.ts';
 import { tellRetries } from '../store/retrying-store.ts';
 import { backupFolder } from './backup.ts';
 import { backupDevice } from './backup-device.ts';
-import { recordRecipe } from './claim-record.ts';
-import { type ClaimHistory, shapeOf } from './continue-claim.ts';
 import { emptyFolder } from './empty-folder.ts';
 import { restoreFolder } from './restore.ts';
 import { restoreDevice } from './restore-device.ts';
+import { backupInShape } from './shaped-backup.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -127,32 +125,16 @@ async function backUpDevice(repository: Repository, job: BackupJob, { log, signa
 }
 
 async function backUpFolder(repository: Repository, job: BackupJob, { log, signal, lock }: Work): Promise<MoverAnswer> {
-  const recipe = { name: job.recipeFileName, content: await encodeWithUsage(job) };
-  const history = historyOf(job);
-  const shape = await shapeOf(repository, history);
-  if (shape) log.info('goes on with the backups of another program', { layout: shape.layout, paths: shape.paths });
-  const common = { timeMs: job.timeMs, signal, confirmLock: () => lock.confirm() };
-  const summary = await backupFolder(repository, {
-    source: job.source,
-    host: job.host,
-    paths: job.paths,
-    tagComplete: true,
-    ...(shape ?? { place: { dirs: job.folders, name: 'volume', files: [recipe] } }),
-    tags: [...job.tags, ...(shape?.tags ?? [])],
-    ...(job.parentId === undefined ? {} : { parentId: job.parentId }),
-    onProgress: progressLog(log),
-    ...common,
-  });
-  if (shape) {
-    const record = { ...history, backupId: summary.backupId, fileName: recipe.name, content: recipe.content };
-    await recordRecipe(repository, record, { host: job.host, ...common });
-  }
+  const run = {
+    signal,
+    confirmLock: () => lock.confirm(),
+    onShape: (layout: string, paths: readonly string[]) =>
+      log.info('goes on with the backups of another program', { layout, paths }),
+  };
+  const summary = await backupInShape(repository, job, await encodeWithUsage(job), run, (options) =>
+    backupFolder(repository, { ...options, source: job.source, onProgress: progressLog(log) }),
+  );
   return answerOf('backup', summary, { backupId: summary.backupId });
-}
-
-function historyOf({ folders, tags, clusterUid, layout = 'auto' }: BackupJob): ClaimHistory {
-  const [namespace = '', claim = ''] = folders;
-  return { namespace, claim, uid: tagOf({ tags }, 'uid'), clusterUid, layout };
 }
 
 async function restore(
@@ -166,6 +148,7 @@ async function restore(
     snapshot: await loadSnapshot(repository, job.backupId),
     subfolder: job.subfolder,
     target: job.target,
+    ...(job.overwrite === true ? { overwrite: 'always' as const, delete: job.deleteOthers === true } : {}),
     env,
     // The volume is unmounted next, and an error of a late write would be lost there.
     durable: true,

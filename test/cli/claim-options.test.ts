@@ -1,5 +1,5 @@
 import { expect, test } from 'vitest';
-import { parseClaim, parseZoneMap } from '../../src/cli/claim-options.ts';
+import { parseClaim, parsePairs } from '../../src/cli/claim-options.ts';
 
 test('a claim is given as namespace and name', () => {
   expect(parseClaim('shop/data')).toEqual({ namespace: 'shop', name: 'data' });
@@ -10,10 +10,10 @@ test.each(['data', '/data', 'shop/', 'a/b/c', ''])('"%s" is no claim', (given) =
 });
 
 test('zones are mapped by pairs', () => {
-  expect(parseZoneMap(['eu-1a=us-1a', 'eu-1b=us-1c'])).toEqual({ 'eu-1a': 'us-1a', 'eu-1b': 'us-1c' });
-  expect(parseZoneMap([])).toEqual({});
+  expect(parsePairs(['eu-1a=us-1a', 'eu-1b=us-1c'], 'zones')).toEqual({ 'eu-1a': 'us-1a', 'eu-1b': 'us-1c' });
+  expect(parsePairs([], 'zones')).toEqual({});
 });
 
 test.each(['eu-1a', 'eu-1a=', '=us-1a', 'a=b=c'])('"%s" is no pair of zones', (given) => {
-  expect(() => parseZoneMap(['x=y', given])).toThrow(/OLD=NEW/);
+  expect(() => parsePairs(['x=y', given], 'zones')).toThrow(/OLD=NEW/);
 });

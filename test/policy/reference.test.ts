@@ -9,7 +9,7 @@ import { fieldPaths } from '../../src/policy/schema-paths.ts';
 const text = readFileSync(join(import.meta.dirname, '../../docs/policy.md'), 'utf8');
 /** Of the conditions of a rule it is enough to say that they are those of the selection. */
 const known = new Set([...fieldPaths(policySchema), ...fieldPaths(repositorySchema)]);
-const repeated = [...known].filter((path) => path.startsWith('spec.methods[].claims.'));
+const repeated = [...known].filter((path) => /^spec\.(methods|hooks)\[\]\.claims\./.test(path));
 
 const described = new Set(
   [...text.matchAll(/^\| ((?:`[^`|]+`(?:, )?)+) \|/gm)]

@@ -41,8 +41,7 @@ test('the last complete backup stays, whatever the rules say', () => {
   expect(kept('ccc', { tags: [['none']] }, { minimumCount: 0 })).toEqual(['0']);
 });
 
-test('the last verified backup stays, and all that are held or young', () => {
+test('the last verified backup stays, and all that are young', () => {
   expect(kept('cccccc', { last: 1 }, { verified: new Set(['3', '4']) })).toEqual(['0', '3']);
-  expect(kept('ccicc', { last: 1 }, { held: new Set(['2', '4']) })).toEqual(['0', '2', '4']);
   expect(kept('cicci', { last: 1 }, { minimumAgeMs: 2.5 * 86_400_000 })).toEqual(['0', '1', '2']);
 });

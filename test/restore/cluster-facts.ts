@@ -38,13 +38,23 @@ export function classOf(changes: object = {}): RecordedStorageClass {
 
 export function nodeOf(zone: string, changes: Partial<NodeFacts> = {}): NodeFacts {
   const labels = { [zoneKey]: zone, 'kubernetes.io/hostname': `node-${zone}` };
-  return { name: `node-${zone}`, usable: true, labels, driverKeys: { 'csi.test': [zoneKey] }, ...changes };
+  return {
+    name: `node-${zone}`,
+    usable: true,
+    labels,
+    driverKeys: { 'csi.test': [zoneKey] },
+    attachable: {},
+    ...changes,
+  };
 }
 
 export const facts: ClusterFacts = {
   namespace: 'active',
   target: null,
   unfinished: null,
+  quotas: [],
+  limits: [],
+  capacities: [],
   storageClasses: [
     classOf(),
     classOf({ metadata: { name: 'immediate' }, volumeBindingMode: 'Immediate' }),

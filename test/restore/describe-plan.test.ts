@@ -9,6 +9,7 @@ test('a plan reads as what will be done and why', () => {
   const name = plan!.temporaryClaim.metadata.name;
   expect(describePlan(plan!)).toEqual([
     'backup          abababab, data /shop/data-db-0/volume (10 files, 50.0 MiB)',
+    'from            the repository (no CSI snapshot was kept with this backup)',
     'claim           copy/data-db-0',
     'storage class   immediate (chosen)',
     '                differs: binding mode was WaitForFirstConsumer, is Immediate',

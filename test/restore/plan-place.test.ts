@@ -71,6 +71,50 @@ describe('the zone', () => {
   });
 });
 
+describe('spread over the zones (R5.8)', () => {
+  const named = (name: string): Recipe => recipeOf({ claim: { metadata: { name } } });
+
+  test.each([
+    ['data-db-0', 'a'],
+    ['data-db-1', 'b'],
+    ['data-db-2', 'c'],
+    ['data-db-3', 'a'],
+    ['logs-db-1', 'b'],
+  ])('%s comes to zone %s, wherever it was', (name, zone) => {
+    expect(placeOf(named(name), { zone: 'spread' })).toMatchObject({ decision: 'spread', label: { values: [zone] } });
+  });
+
+  test('goes only over zones that are here and that the class allows', () => {
+    const nodes = [nodeOf('a'), nodeOf('b', { usable: false }), nodeOf('c')];
+    expect(placeOf(named('data-db-1'), { zone: 'spread' }, { nodes }).label?.values).toEqual(['c']);
+    expect(placeOf(named('data-db-2'), { zone: 'spread', storageClass: 'only-b' }).label?.values).toEqual(['b']);
+  });
+
+  test('takes an ordinal', () => {
+    expect(isHoldfastError(placing(named('data'), { zone: 'spread' }), 'RESTORE_REFUSED')).toBe(true);
+  });
+});
+
+describe('a volume of a region', () => {
+  const key = 'topology.kubernetes.io/region';
+  const recipe = recipeIn(key, 'eu');
+  const inRegion = (region: string) => nodeOf('a', { labels: { [key]: region }, driverKeys: { 'csi.test': [key] } });
+
+  test('stays in it', () => {
+    expect(placeOf(recipe, {}, { nodes: [inRegion('eu')] })).toMatchObject({
+      decision: 'preserved',
+      label: { key, values: ['eu'] },
+      force: 'mover',
+    });
+  });
+
+  test('is mapped, or refused, where that is not here', () => {
+    const nodes = [inRegion('us')];
+    expect(placeOf(recipe, { zoneMap: { eu: 'us' } }, { nodes })).toMatchObject({ decision: 'mapped' });
+    expect(isHoldfastError(placing(recipe, {}, { nodes }), 'REGION_MISSING')).toBe(true);
+  });
+});
+
 describe('a zone is missing', () => {
   const unusable = [nodeOf('a'), nodeOf('b', { usable: false })];
   const unserved = [nodeOf('a'), nodeOf('b', { driverKeys: { other: [zoneKey] } })];

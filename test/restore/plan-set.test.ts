@@ -18,7 +18,7 @@ function itemOf(name: string, changes: Partial<SetItem> = {}, changed: Partial<C
 }
 
 function planOf(items: SetItem[], changes: Partial<SetRequest> = {}) {
-  return planSet({ items, set: null, missing: [], refusals: [], wishes: {}, ...changes });
+  return planSet({ items, set: null, missing: [], refusals: [], wishes: {}, parallel: 3, ...changes });
 }
 
 const there: ExistingClaim = { uid: 'u', phase: 'Bound', restoreId: null, backupId: null, restoredFrom: null };

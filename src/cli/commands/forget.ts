@@ -15,6 +15,7 @@ import { findSnapshot, listBackups } from '../../repository/snapshots.ts';
 import { policyOptions } from '../claim-options.ts';
 import { type CommandContext, defineCommand, flag, type OptionValues, parsed, text, texts } from '../command.ts';
 import { describeBackup, subjectOf } from '../describe-backup.ts';
+import { readHeld } from '../held-backups.ts';
 import { withLockedRepository } from '../open-repository.ts';
 import { formatAmount, formatTime, type Output, shortId } from '../output.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
@@ -42,6 +43,7 @@ const options = {
   groupBy: { ...grouping, read: (given: unknown) => (given === '' ? [] : grouping.read(given)) },
   ...policyOptions,
   clusterUid: text('--cluster-uid <uid>', "with --policy: whose backups (default: this cluster's)"),
+  evenHeld: flag('--even-held', 'also remove what is held (see `holdfast hold`); not with --policy'),
   plan: flag('--plan', 'show what would be kept and removed, and why, and remove nothing'),
   ...filterOptions,
 };
@@ -65,6 +67,9 @@ export const forgetCommand = defineCommand({
       const problem = 'Give only one of: backups to remove, --keep-… rules, --policy FILE';
       throw new HoldfastError('USAGE', { problem });
     }
+    if (given.evenHeld && given.policy !== undefined) {
+      throw new HoldfastError('USAGE', { problem: 'No policy removes what is held: release it, or name the backups' });
+    }
     const { within, planned } = await planFirst(given, context);
     await withLockedRepository(within, async (repository, signal) => {
       const plan = planned ?? (await makePlan(repository, given, names));
@@ -84,10 +89,20 @@ async function planFirst(given: Options, context: CommandContext) {
 }
 
 async function makePlan(repository: Repository, given: Options, names: readonly string[]): Promise<ForgetPlan> {
-  if (names.length > 0) return planRemoval(await Promise.all(names.map((name) => findSnapshot(repository, name))));
+  const held = given.evenHeld ? new Map<string, readonly string[]>() : (await readHeld(repository)).held;
+  if (names.length > 0) {
+    const chosen = await Promise.all(names.map((name) => findSnapshot(repository, name)));
+    for (const { id } of chosen) {
+      const reasons = held.get(id);
+      if (reasons !== undefined) {
+        throw new HoldfastError('BACKUP_HELD', { backup: shortId(id), reason: reasons.join('; ') });
+      }
+    }
+    return planRemoval(chosen);
+  }
   const backups = await listBackups(repository, filterFrom(given));
   const grouping = given.groupBy === undefined ? {} : { groupBy: given.groupBy };
-  return planForget(backups, policyFrom(given), { nowMs: Date.now(), ...grouping });
+  return planForget(backups, policyFrom(given), { nowMs: Date.now(), held, ...grouping });
 }
 
 async function remove(
@@ -96,11 +111,14 @@ async function remove(
   { output }: CommandContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { removed, errors } = await executeForget(repository, plan, { signal });
+  const { removed, errors, records } = await executeForget(repository, plan, { signal });
   for (const { id, message } of errors) {
     output.problem(`cannot remove ${shortId(id)}: ${message}`, { type: 'backup-error', id, message });
   }
-  output.note(removed.length === 0 ? 'Nothing was removed.' : `${formatAmount(removed.length, 'backup')} removed.`);
+  const along = records.length === 0 ? '' : `, with ${formatAmount(records.length, 'record')} of them alone`;
+  output.note(
+    removed.length === 0 ? 'Nothing was removed.' : `${formatAmount(removed.length, 'backup')} removed${along}.`,
+  );
   if (errors.length > 0) throw new HoldfastError('FORGET_INCOMPLETE', { count: errors.length });
 }
 

@@ -1,14 +1,15 @@
 import { HoldfastError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
-import { listBackups } from '../../repository/snapshots.ts';
-import { defineCommand } from '../command.ts';
+import { backupsOf, listSnapshots } from '../../repository/snapshots.ts';
+import { defineCommand, flag } from '../command.ts';
 import { type BackupEntry, describeBackup, shownTags, subjectOf } from '../describe-backup.ts';
+import { heldReasons, ledgerOr } from '../held-backups.ts';
 import { withRepository } from '../open-repository.ts';
 import { formatAmount, formatTable, formatTime, type Output, shortId } from '../output.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
 
 export const listCommand = defineCommand({
-  options: filterOptions,
+  options: { runs: flag('--runs', 'list runs instead, with what became of every claim'), ...filterOptions },
   examples: [
     ['holdfast list', 'every backup of the repository'],
     ['holdfast list --tag nightly --host web-1', 'only some'],
@@ -17,14 +18,23 @@ export const listCommand = defineCommand({
   exitCodes: [10, 12],
   run: (options, _, context) =>
     withRepository(context, async (repository) => {
+      if (options.runs) {
+        const { listRuns } = await import('../run-report.ts');
+        await listRuns(repository, filterFrom(options), context.output);
+        return;
+      }
       const damaged: HoldfastError[] = [];
-      const found = await listBackups(repository, filterFrom(options), { onError: (error) => damaged.push(error) });
-      const entries = found.map(describeBackup);
+      const snapshots = await listSnapshots(repository, { onError: (error) => damaged.push(error) });
+      const found = backupsOf(snapshots, filterFrom(options));
+      const held = heldReasons(await ledgerOr(repository, snapshots, (error) => damaged.push(error)), found);
+      const entries = found.map((backup) => describeBackup(backup, held.get(backup.id)));
       if (context.output.json) context.output.value(entries);
       else printTable(entries, context.output);
       for (const error of damaged) context.output.problem(`error: ${error.message}`, error.toJSON());
       if (damaged.length > 0) {
-        throw new HoldfastError('REPOSITORY_DAMAGED', { reason: `${damaged.length} backups cannot be read` });
+        throw new HoldfastError('REPOSITORY_DAMAGED', {
+          reason: `${damaged.length} backups or records cannot be read`,
+        });
       }
     }),
 });

@@ -34,7 +34,12 @@ export const restoreCommand = defineCommand({
     ['holdfast restore --stateful-set shop/db', 'a StatefulSet: the claims of all its ordinals'],
     ['holdfast restore --namespace shop --create-namespace', 'every claim of a namespace'],
     ['holdfast restore --namespace shop --at 2026-11-01T06:00', 'the same, as it was then'],
+    ['holdfast restore --namespace shop --map-zone eu-1a=us-1a --map-class gp2=gp3', 'in another cluster'],
     ['holdfast restore --run 20261122-184501-3f9a --to-namespace trial', 'all of a run, into another namespace'],
+    [
+      'holdfast restore shop/data~1 --in-place --delete --plan',
+      'a claim as it was one backup ago, its pods stopped meanwhile',
+    ],
     ['holdfast restore latest --dir /tmp/shop', 'the newest backup, into a new folder'],
     ['holdfast restore latest:/etc/nginx --dir /tmp/nginx --verify', 'a folder of it, read back and compared'],
     ["holdfast restore latest --dir /tmp/shop --include '*.pdf'", 'some of its files'],
@@ -45,13 +50,18 @@ export const restoreCommand = defineCommand({
   exitCodes: [3, 10, 11, 12],
   run: async (given, names, context) => {
     const filter = filterFrom(given);
-    if (given.dir === undefined) refuseFolderOptions(given);
+    if (given.dir === undefined) refuseFolderOptions({ ...given, delete: given.delete && !given.inPlace });
     else refuseClaimOptions(given);
     const [name, ...others] = names;
     if (isOfSeveral(given) || others.length > 0 || name === undefined) {
-      if (given.dir !== undefined || given.abandon) throw oneAtATime(given);
+      if (given.dir !== undefined || given.abandon || given.inPlace) throw oneAtATime(given);
       const { restoreSeveral } = await import('../restore-set.ts');
       await restoreSeveral({ names, filter, options: given }, context);
+      return;
+    }
+    if (given.inPlace) {
+      const { restoreIntoExisting } = await import('../restore-in-place.ts');
+      await restoreIntoExisting({ name, filter, options: given }, context);
       return;
     }
     if (given.dir === undefined && given.abandon) {
@@ -74,14 +84,15 @@ function isOfSeveral({ statefulSet, run, at, toNamespace, skipExisting, parallel
   return [statefulSet, run, at, toNamespace, parallel].some((value) => value !== undefined) || skipExisting;
 }
 
-function oneAtATime({ dir }: Given): HoldfastError {
-  return new HoldfastError('USAGE', { problem: `${dir === undefined ? '--abandon' : '--dir'} takes one backup` });
+function oneAtATime({ dir, abandon }: Given): HoldfastError {
+  const way = dir !== undefined ? '--dir' : abandon ? '--abandon' : '--in-place';
+  return new HoldfastError('USAGE', { problem: `${way} takes one backup` });
 }
 
 /** `--dir` with an option that only a claim has would leave a wish unheard. */
 function refuseClaimOptions(given: Given): void {
   const unheard = [
-    ...(['to', 'zone', 'storageClass', 'size', 'createNamespace', 'abandon'] as const),
+    ...(['to', 'zone', 'storageClass', 'size', 'createNamespace', 'abandon', 'inPlace'] as const),
     ...(['statefulSet', 'run', 'at', 'toNamespace', 'skipExisting', 'parallel'] as const),
   ];
   const first = unheard.find((name) => given[name] !== undefined && given[name] !== false);

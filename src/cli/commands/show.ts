@@ -7,25 +7,34 @@ import { readRecipe } from '../../restore/read-recipe.ts';
 import { ageOf, backupArgumentHelp } from '../choose-backup.ts';
 import { defineCommand } from '../command.ts';
 import { type BackupEntry, describeBackup, subjectOf } from '../describe-backup.ts';
+import { readHeld } from '../held-backups.ts';
 import { withRepository } from '../open-repository.ts';
 import { formatCount, formatTime, type Output } from '../output.ts';
+import { isRunName, showRun } from '../run-report.ts';
 import { shownText } from '../shown-path.ts';
 import { filterFrom, filterOptions } from '../snapshot-filter.ts';
 
 export const showCommand = defineCommand({
-  description: 'Everything that is known of a backup, and of the claim that a restore makes of it.',
-  arguments: [{ name: '<backup>', help: backupArgumentHelp }],
+  description:
+    'Everything that is known of a backup, and of the claim that a restore makes of it; or of a run, claim by claim.',
+  arguments: [{ name: '<backup>', help: `${backupArgumentHelp}; or the name of a run, as 20261122-020000-3f9a` }],
   options: filterOptions,
   examples: [
     ['holdfast show latest', 'the newest backup'],
+    ['holdfast show 20261122-020000-3f9a', 'a run: what became of each of its claims'],
     ['holdfast show shop/data~1', 'the one before the newest of a claim'],
     ['holdfast show 1f2e3d4c --json | jq .recipe.topology', 'where its volume was'],
   ],
   exitCodes: [10, 12],
   run: (given, [name = ''], context) =>
     withRepository(context, async (repository) => {
+      if (isRunName(name)) {
+        await showRun(repository, name, context.output);
+        return;
+      }
       const snapshot = await findSnapshot(repository, name, filterFrom(given));
-      const entry = describeBackup(snapshot);
+      const { held } = await readHeld(repository);
+      const entry = describeBackup(snapshot, held.get(snapshot.id));
       const { output } = context;
       const show = (recipe: Recipe | null): void => {
         if (output.json) output.value({ type: 'backup', ...entry, ...furtherFacts(snapshot), recipe });
@@ -76,6 +85,7 @@ function backupFacts(snapshot: StoredSnapshot, entry: BackupEntry): Fact[] {
     ['size', size(entry.sizeBytes)],
     ['new data', size(entry.addedBytes)],
     ['stored', size(entry.storedBytes)],
+    ['held', entry.held?.join('; ')],
     ['kept', snapshot.delete === undefined || snapshot.delete === 'NotSet' ? undefined : keptLine(snapshot.delete)],
   ];
 }

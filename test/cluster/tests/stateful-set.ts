@@ -1,4 +1,4 @@
-/** A StatefulSet `db` whose pods keep a claim `data-db-N` of 200 MiB at /data, and run a shell script. */
+/** A StatefulSet `db` in as many zones as it has pods, which keep a claim `data-db-N` of 200 MiB at /data, and run a shell script. */
 import type { NewObject } from '../../../src/cluster/object.ts';
 import type { ClusterState } from '../state.ts';
 
@@ -12,7 +12,14 @@ export function statefulSetOf(state: ClusterState, namespace: string, replicas: 
     readinessProbe: { exec: { command: ['test', '-e', '/tmp/ready'] }, periodSeconds: 1 },
     volumeMounts: [{ name: 'data', mountPath: '/data' }],
   };
-  const podSpec = { automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, containers: [container] };
+  const spread = {
+    ...{ maxSkew: 1, topologyKey: 'topology.kubernetes.io/zone', whenUnsatisfiable: 'DoNotSchedule' },
+    labelSelector: { matchLabels: labels },
+  };
+  const podSpec = {
+    ...{ automountServiceAccountToken: false, terminationGracePeriodSeconds: 0, containers: [container] },
+    topologySpreadConstraints: [spread],
+  };
   const claimSpec = { accessModes: ['ReadWriteOnce'], resources: { requests: { storage: '200Mi' } } };
   return {
     apiVersion: 'apps/v1',

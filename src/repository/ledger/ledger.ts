@@ -1,0 +1,174 @@
+/**
+ * The ledger: records of Holdfast's own beside the backups, written once, never changed. What is true now follows from all
+ * of them: a backup is held while a hold names it that no release takes back, a cluster has the backups of those that it
+ * adopted.
+ */
+import { systemClock } from '../../base/clock.ts';
+import { HoldfastError, messageOf } from '../../base/errors.ts';
+import { ledgerPath, tagOf } from '../claim-layout.ts';
+import type { StoredSnapshot } from '../format/snapshot.ts';
+import type { LoadedIndex } from '../load-index.ts';
+import type { Repository } from '../repository.ts';
+import {
+  type Adoption,
+  encodeRecord,
+  type Hold,
+  type LedgerDocument,
+  parseRecord,
+  type RecordContent,
+  type RecordKind,
+  type Release,
+  type RunRecord,
+  recordFileName,
+  recordFolders,
+} from './documents.ts';
+import { RecordReader, type StoreOptions, storeRecord } from './store-record.ts';
+
+export interface Recorded<D> {
+  /** Of the record's snapshot. */
+  readonly id: string;
+  /** Its first id, where it was copied from another repository. */
+  readonly original: string | undefined;
+  readonly document: D;
+}
+
+export interface Ledger {
+  readonly holds: readonly Recorded<Hold>[];
+  readonly releases: readonly Recorded<Release>[];
+  readonly adoptions: readonly Recorded<Adoption>[];
+}
+
+type OfKind<K extends RecordKind> = Extract<LedgerDocument, { kind: K }>;
+
+/** What rules depend on; runs are history. Throws LEDGER_UNREADABLE. */
+export async function readLedger(
+  repository: Repository,
+  snapshots: readonly StoredSnapshot[],
+  index?: LoadedIndex,
+): Promise<Ledger> {
+  const reader = new RecordReader(repository, index);
+  return {
+    holds: await readAll(reader, snapshots, 'Hold'),
+    releases: await readAll(reader, snapshots, 'Release'),
+    adoptions: await readAll(reader, snapshots, 'ClusterAdoption'),
+  };
+}
+
+/** Records of runs, oldest first. Throws LEDGER_UNREADABLE, or tells of each that cannot be read and goes on. */
+export function readRuns(
+  repository: Repository,
+  snapshots: readonly StoredSnapshot[],
+  onError?: (error: HoldfastError) => void,
+): Promise<Recorded<RunRecord>[]> {
+  return readAll(new RecordReader(repository), snapshots, 'RunRecord', onError);
+}
+
+/** The snapshots that are records of this kind. */
+export function recordsOf(snapshots: readonly StoredSnapshot[], kind: RecordKind): StoredSnapshot[] {
+  const path = `${ledgerPath}${recordFolders[kind]}`;
+  return snapshots.filter(({ paths }) => paths[0] === path);
+}
+
+export async function writeRecord(
+  repository: Repository,
+  content: RecordContent,
+  { host, tags = [], ...options }: StoreOptions & { readonly host: string; readonly tags?: readonly string[] },
+): Promise<string> {
+  const { clock = systemClock } = options;
+  const nowMs = clock.nowMs();
+  const path = `${ledgerPath}${recordFolders[content.kind]}`;
+  const file = { path, tags, host, fileName: recordFileName, content: encodeRecord(content, nowMs) };
+  return storeRecord(repository, file, { timeMs: nowMs, ...options });
+}
+
+async function readAll<K extends RecordKind>(
+  reader: RecordReader,
+  snapshots: readonly StoredSnapshot[],
+  kind: K,
+  onError?: (error: HoldfastError) => void,
+): Promise<Recorded<OfKind<K>>[]> {
+  const found: Recorded<OfKind<K>>[] = [];
+  for (const snapshot of recordsOf(snapshots, kind)) {
+    try {
+      found.push({ id: snapshot.id, original: snapshot.original, document: await readOne(reader, snapshot, kind) });
+    } catch (error) {
+      if (onError === undefined || !(error instanceof HoldfastError)) throw error;
+      onError(error);
+    }
+  }
+  return found;
+}
+
+async function readOne<K extends RecordKind>(
+  reader: RecordReader,
+  snapshot: StoredSnapshot,
+  kind: K,
+): Promise<OfKind<K>> {
+  const bytes = await reader.read(snapshot);
+  try {
+    const document = parseRecord(bytes);
+    if (isOfKind(document, kind)) return document;
+    throw new Error(`it is a ${document.kind} among those of kind ${kind}`);
+  } catch (error) {
+    throw new HoldfastError('LEDGER_UNREADABLE', { record: snapshot.id, reason: messageOf(error) }, { cause: error });
+  }
+}
+
+function isOfKind<K extends RecordKind>(document: LedgerDocument, kind: K): document is OfKind<K> {
+  return document.kind === kind;
+}
+
+/** By backup why it is held, for those of `backups` that are. Copies are held as their originals are. */
+export function heldBackups(
+  { holds, releases }: Pick<Ledger, 'holds' | 'releases'>,
+  backups: readonly Pick<StoredSnapshot, 'id' | 'original'>[],
+): Map<string, readonly HoldOf[]> {
+  const held = new Map<string, HoldOf[]>();
+  for (const hold of holds) {
+    const lifts = releases.filter(({ document }) =>
+      document.holds.some((id) => id === hold.id || id === hold.original),
+    );
+    const lifted = new Set(lifts.flatMap(({ document }) => document.backups));
+    const named = new Set(hold.document.backups);
+    for (const backup of backups) {
+      const ids = [backup.id, backup.original].filter((id) => id !== undefined);
+      if (!ids.some((id) => named.has(id)) || ids.some((id) => lifted.has(id))) continue;
+      held.set(backup.id, [...(held.get(backup.id) ?? []), { record: hold.id, reason: hold.document.reason }]);
+    }
+  }
+  return held;
+}
+
+export interface HoldOf {
+  /** Id of the record. */
+  readonly record: string;
+  readonly reason: string;
+}
+
+/** The cluster itself and all whose backups it took over, directly or through another one. */
+export function ownClusters({ adoptions }: Pick<Ledger, 'adoptions'>, clusterUid: string): ReadonlySet<string> {
+  const own = new Set([clusterUid]);
+  // A set also visits what is added to it meanwhile.
+  for (const uid of own) for (const { document } of adoptions) if (document.to === uid) own.add(document.from);
+  return own;
+}
+
+/** The run of this name or beginning of it, or `latest`. Throws RUN_NOT_FOUND, LEDGER_UNREADABLE. */
+export async function findRun(
+  repository: Repository,
+  snapshots: readonly StoredSnapshot[],
+  name: string,
+): Promise<Recorded<RunRecord>> {
+  const records = recordsOf(snapshots, 'RunRecord');
+  // Tags can be taken away, the document cannot be changed.
+  const tagged = records.filter((record) => tagOf(record, 'run')?.startsWith(name));
+  const found = await readRuns(
+    repository,
+    name === 'latest' ? records.slice(-1) : tagged.length > 0 ? tagged : records,
+  );
+  const matching = name === 'latest' ? found : found.filter(({ document }) => document.run.startsWith(name));
+  const run =
+    matching.find(({ document }) => document.run === name) ?? (matching.length === 1 ? matching[0] : undefined);
+  if (run === undefined) throw new HoldfastError('RUN_NOT_FOUND', { name });
+  return run;
+}
