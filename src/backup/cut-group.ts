@@ -1,5 +1,4 @@
 /** The cut of a group whose claims are all prepared, and the record of how far apart its cuts are. */
-import { messageOf } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { ownedBy, runLabels, workName } from '../cluster/labels.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
@@ -13,7 +12,6 @@ import {
 import { contentOf, cutTimeMs } from '../cluster/volume-snapshot.ts';
 import type { GroupRecord } from '../manifest/recipe.ts';
 import { type CutGroup, type GroupSnapshotPlan, wayOf } from './groups.ts';
-import { cutWithHooks } from './hooked-cut.ts';
 import { allEnded } from './limits.ts';
 import type { Cut, PreparedClaim } from './method.ts';
 
@@ -24,14 +22,8 @@ export interface Uncut {
   cut(): Promise<Cut>;
 }
 
-export interface CutClaims<M> {
-  /** In the order of the claims, each with the record of the group. */
-  readonly cuts: ReadonlyMap<M, Cut>;
-  /** Removes what the claims share; none of them may need its snapshot any more. */
-  remove(): Promise<void>;
-}
-
-type Removal = () => Promise<void>;
+/** Takes away what the claims of a group share; none of them may need its snapshot any more. */
+export type Removal = () => Promise<void>;
 
 /** Times by this process's clock between which all cuts lie. */
 interface Span {
@@ -40,35 +32,10 @@ interface Span {
 }
 
 /**
- * Between the hooks of all claims. Throws GROUP_NOT_CUT, SNAPSHOT_FAILED, what hooks throw and the signal's reason; then
- * nothing is left that the claims' own runs do not remove.
+ * The cuts in the order of the claims, each with the record of the group. What the claims share is put into `shared` as
+ * soon as it is there, whatever comes of the cut. Throws GROUP_NOT_CUT, SNAPSHOT_FAILED and the signal's reason.
  */
-export async function cutTogether<M extends Uncut>(
-  cluster: Cluster,
-  group: CutGroup,
-  members: readonly M[],
-): Promise<CutClaims<M>> {
-  const shared: Removal[] = [];
-  const remove = async (): Promise<void> => {
-    for (const one of shared.splice(0)) await one();
-  };
-  const claims = members.map(({ claim }) => claim);
-  try {
-    const cuts = await cutWithHooks(claims, () => cutNow(cluster, group, members, shared));
-    const pairs = cuts.flatMap((cut, at) => members.slice(at, at + 1).map((member) => [member, cut] as const));
-    return { cuts: new Map(pairs), remove };
-  } catch (error) {
-    const [first] = claims;
-    if (first?.work.options.keepOnFailure !== true) await remove().catch((left) => first?.warn(notRemoved(left)));
-    throw error;
-  }
-}
-
-function notRemoved(error: unknown): string {
-  return `could not remove the group snapshot, the next run will: ${messageOf(error)}`;
-}
-
-async function cutNow(
+export async function cutTogether(
   cluster: Cluster,
   group: CutGroup,
   members: readonly Uncut[],

@@ -3,11 +3,11 @@
  * after the other. One that cannot be prepared or cut fails the whole group, and nothing of it is left.
  */
 import { mapLimited } from '../base/concurrency.ts';
-import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { closing } from './backup-claim.ts';
 import { type ClaimRun, openClaimRun } from './claim-run.ts';
-import { cutTogether, type Uncut } from './cut-group.ts';
+import { cutTogether, type Removal, type Uncut } from './cut-group.ts';
 import type { CutGroup } from './groups.ts';
 import { cutWithHooks } from './hooked-cut.ts';
 import type { Cut } from './method.ts';
@@ -41,39 +41,41 @@ export async function cutGroup(
   claims: readonly ClaimBackupRun[],
 ): Promise<GroupRun> {
   const open = new Set<ClaimRun>();
-  let remove = async (): Promise<void> => undefined;
-  const closeAll = async (): Promise<void> => {
+  const shared: Removal[] = [];
+  const close = async (): Promise<void> => {
     await Promise.all([...open].map((run) => run.close('failed')));
     open.clear();
+    for (const remove of shared.splice(0)) await remove();
   };
   try {
     const members = await mapLimited(claims, PREPARED_AT_ONCE, (options) => prepare(cluster, group, options, open));
-    const { cut: cuts, hooks } = await cutWithHooks(
-      members.map(({ claim }) => claim),
-      async () => {
-        const together = await cutTogether(cluster, group, members);
-        remove = together.remove;
-        return together.cuts;
-      },
-    );
-    const finish = async ({ run, claim }: Member, bare: Cut): Promise<ClaimBackupResult> => {
+    const prepared = members.map(({ claim }) => claim);
+    const { cut: cuts, hooks } = await cutWithHooks(prepared, () => cutTogether(cluster, group, members, shared));
+    const finish = async ({ run, claim }: Member, bare: Cut | undefined): Promise<ClaimBackupResult> => {
+      if (bare === undefined) throw new TypeError('a claim of a group was not cut with it');
       open.delete(run);
       const cut = { ...bare, hooks };
       const moved = await closing(run, () => run.move(claim, cut));
       return run.result(cut, moved);
     };
     return {
-      members: [...cuts].map(([member, cut]) => ({ planned: member.run.work.plan, finish: () => finish(member, cut) })),
-      close: async () => {
-        await closeAll();
-        await remove();
-      },
+      members: members.map((member, at) => ({
+        planned: member.run.work.plan,
+        finish: () => finish(member, cuts[at]),
+      })),
+      close,
     };
   } catch (error) {
-    await closeAll();
-    await remove();
+    if (claims.some(({ keepOnFailure }) => keepOnFailure === true)) shared.length = 0;
+    await close().catch((left) => notRemoved(group, claims, left));
     throw error;
   }
+}
+
+/** Does not hide why the group failed. */
+function notRemoved({ name }: CutGroup, [first]: readonly ClaimBackupRun[], error: unknown): void {
+  const message = `could not remove everything of this run, the next one will: ${messageOf(error)}`;
+  first?.onEvent?.({ claim: `group ${name}`, phase: 'warning', message });
 }
 
 async function prepare(
