@@ -7,7 +7,7 @@ import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { formatSize } from '../base/units.ts';
 import type { Cluster } from '../cluster/client.ts';
 import type { RecordContent, RecordedClaim } from '../repository/ledger/documents.ts';
-import { writeRecord } from '../repository/ledger/ledger.ts';
+import { writeRecord } from '../repository/ledger/write-record.ts';
 import { acquireLock, type Lock } from '../repository/locks.ts';
 import type { Repository } from '../repository/repository.ts';
 import { clusterNameOf, ledgerOf, ownBackups, readHistory } from './history.ts';
@@ -183,12 +183,17 @@ function recordedResult(result: ClaimBackupResult) {
     methodReason: result.methodReason,
     consistency: result.consistency,
     cutTime: result.cutTime,
+    ...(result.group === undefined ? {} : { group: groupOf(result.group) }),
     ...Object.fromEntries(numbers.filter(([, value]) => value !== undefined)),
     errorCount: result.errorCount,
     errors: result.errors.slice(0, MOST_ERRORS),
     durationMs: Math.round(result.durationMs),
     warnings: [...result.warnings],
   };
+}
+
+function groupOf({ name, way, skewMs, windowMs }: NonNullable<ClaimBackupResult['group']>) {
+  return { name, way, skewMs, windowMs };
 }
 
 function recordedLeft(left: {

@@ -2,7 +2,7 @@
  * Volumes that are suddenly empty, or a tenth of what they were: their backup is as good as any, but the ones before it may
  * be all that is left of the data. Found from the backups alone, so that a run which was killed costs nothing. Pure.
  */
-import { claimOf, isComplete, type NamedSnapshot } from '../repository/claim-layout.ts';
+import { claimOf, isComplete, isInStorage, type NamedSnapshot } from '../repository/claim-layout.ts';
 import type { Ledger } from '../repository/ledger/ledger.ts';
 
 export interface Shrunken {
@@ -51,9 +51,9 @@ function lastBefore(
   byId: ReadonlyMap<string, NamedSnapshot>,
   before: readonly NamedSnapshot[],
 ): NamedSnapshot | undefined {
-  if (backup.parent === undefined) return before.at(-1);
+  if (backup.parent === undefined) return before.findLast((one) => !isInStorage(one));
   let last = byId.get(backup.parent);
-  while (last !== undefined && !isComplete(last)) last = byId.get(last.parent ?? '');
+  while (last !== undefined && (!isComplete(last) || isInStorage(last))) last = byId.get(last.parent ?? '');
   return last;
 }
 

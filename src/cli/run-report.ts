@@ -150,14 +150,14 @@ function printRun({ id, document }: Recorded<RunRecord>, output: Output): void {
 
 function factsOf(claim: RecordedClaim): (readonly [string, string])[] {
   if ('code' in claim) return [['why', `${claim.message} (${claim.code})`]];
-  const { backupId, method, methodReason, consistency, cutTime, skewMs, files, bytes, bytesStored, shrunken } = claim;
+  const { backupId, method, methodReason, consistency, cutTime, group, files, bytes, bytesStored, shrunken } = claim;
   const size = bytes === undefined ? undefined : `${formatCount(files ?? 0)} files, ${formatSize(bytes)}`;
   const sizes = shrunken && `${formatSize(shrunken.fromBytes)} → ${formatSize(shrunken.toBytes)}`;
   const facts = [
     ['backup', shortId(backupId)],
     ['method', `${method} (${methodReason}), ${consistency}`],
     ['cut', formatTime(cutTime)],
-    ['skew', skewMs === undefined ? undefined : formatDuration(skewMs)],
+    ['group', group && `${group.name} by ${group.way}, cuts ${formatDuration(group.skewMs)} apart`],
     ['data', size],
     ['stored', bytesStored === undefined ? undefined : formatSize(bytesStored)],
     ['took', formatDuration(claim.durationMs)],

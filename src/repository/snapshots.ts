@@ -5,6 +5,7 @@ import { hasAllTags } from '../policy/retention.ts';
 import { claimOf, completeClaims, ledgerPath, type NamedSnapshot, tagOf } from './claim-layout.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime } from './format/time.ts';
+import { clusterNow, readLedger } from './ledger/ledger.ts';
 import { loadFile, type Repository, saveFile } from './repository.ts';
 import { parseSnapshotName, type SnapshotName } from './snapshot-name.ts';
 
@@ -85,28 +86,35 @@ export async function findSnapshot(
   const meaning = parseSnapshotName(name);
   const found =
     meaning?.kind === 'newest'
-      ? newestOf(await listBackups(repository, filter), meaning, name)
+      ? await findNewest(repository, meaning, name, filter)
       : await findById(repository, meaning?.prefix ?? '', name);
   if (!found) throw new HoldfastError('BACKUP_NOT_FOUND', { name });
   return found;
 }
 
-/** `backups` are in the order of their times. */
-function newestOf(
-  backups: readonly NamedSnapshot[],
+async function findNewest(
+  repository: Repository,
   { claim, back, beforeNs }: Extract<SnapshotName, { kind: 'newest' }>,
   name: string,
-): NamedSnapshot | undefined {
-  const filter = claim === undefined ? {} : { namespaces: [claim.namespace], claims: [claim.name] };
-  const matching = backups.filter(
-    (backup) => matchesFilter(backup, filter) && (beforeNs === undefined || timeOf(backup) < beforeNs),
+  filter: SnapshotFilter,
+): Promise<NamedSnapshot | undefined> {
+  const snapshots = await listSnapshots(repository);
+  const ofClaim = claim === undefined ? {} : { namespaces: [claim.namespace], claims: [claim.name] };
+  const matching = backupsOf(snapshots, filter).filter(
+    (backup) => matchesFilter(backup, ofClaim) && (beforeNs === undefined || timeOf(backup) < beforeNs),
   );
   // Clusters that share a repository may have claims of the same name.
   const clusters = new Set(claim === undefined ? [] : matching.flatMap(clusterOf));
   if (clusters.size > 1) {
-    throw new HoldfastError('BACKUP_OF_SEVERAL_CLUSTERS', { name, clusters: [...clusters].sort().join(', ') });
+    const ledger = await readLedger(repository, snapshots);
+    const now = new Set([...clusters].map((uid) => clusterNow(ledger, uid)));
+    if (now.size > 1) throw ofSeveralClusters(name, now);
   }
   return matching.at(-1 - back);
+}
+
+function ofSeveralClusters(name: string, clusters: ReadonlySet<string>): HoldfastError {
+  return new HoldfastError('BACKUP_OF_SEVERAL_CLUSTERS', { name, clusters: [...clusters].sort().join(', ') });
 }
 
 /** The cluster that a backup is of, if it says so. Other programs do not. */

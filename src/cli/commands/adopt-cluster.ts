@@ -1,5 +1,5 @@
 import type { AdoptionPlan } from '../../backup/adopt-cluster.ts';
-import { writeRecord } from '../../repository/ledger/ledger.ts';
+import { writeRecord } from '../../repository/ledger/write-record.ts';
 import { ageOf } from '../choose-backup.ts';
 import { type CommandContext, defineCommand, flag, text } from '../command.ts';
 import { withLockedRepository } from '../open-repository.ts';

@@ -1,5 +1,6 @@
 import { hostname } from 'node:os';
-import { heldBackups, writeRecord } from '../../repository/ledger/ledger.ts';
+import { heldBackups } from '../../repository/ledger/ledger.ts';
+import { writeRecord } from '../../repository/ledger/write-record.ts';
 import { defineCommand, flag, text } from '../command.ts';
 import { chooseBackups, readHeld, titleOf } from '../held-backups.ts';
 import { withLockedRepository } from '../open-repository.ts';

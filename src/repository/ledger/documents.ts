@@ -34,12 +34,12 @@ const backedUpSchema = z.object({
   claimUid: z.string(),
   method: z.string(),
   methodReason: z.string(),
-  /** `crash`, `live` … as in the recipe. */
+  /** `application`, `crash` or `live`, as in the recipe. */
   consistency: z.string(),
   /** RFC 3339: when the data was cut, or when it began to be read. */
   cutTime: z.string(),
-  /** Between the first and the last cut of the claims of one group. */
-  skewMs: count.optional(),
+  /** The group that it was cut with, and how far the cuts of its claims lie apart, as its recipe tells. */
+  group: z.object({ name: z.string(), way: z.string(), skewMs: count, windowMs: count }).optional(),
   /** Absent where only the repository could tell that the backup is there. */
   files: count.optional(),
   bytes: count.optional(),

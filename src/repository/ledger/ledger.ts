@@ -3,7 +3,6 @@
  * of them: a backup is held while a hold names it that no release takes back, a cluster has the backups of those that it
  * adopted.
  */
-import { systemClock } from '../../base/clock.ts';
 import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { ledgerPath, tagOf } from '../claim-layout.ts';
 import type { StoredSnapshot } from '../format/snapshot.ts';
@@ -11,18 +10,15 @@ import type { LoadedIndex } from '../load-index.ts';
 import type { Repository } from '../repository.ts';
 import {
   type Adoption,
-  encodeRecord,
   type Hold,
   type LedgerDocument,
   parseRecord,
-  type RecordContent,
   type RecordKind,
   type Release,
   type RunRecord,
-  recordFileName,
   recordFolders,
 } from './documents.ts';
-import { RecordReader, type StoreOptions, storeRecord } from './store-record.ts';
+import { RecordReader } from './read-record.ts';
 
 export interface Recorded<D> {
   /** Of the record's snapshot. */
@@ -67,18 +63,6 @@ export function readRuns(
 export function recordsOf(snapshots: readonly StoredSnapshot[], kind: RecordKind): StoredSnapshot[] {
   const path = `${ledgerPath}${recordFolders[kind]}`;
   return snapshots.filter(({ paths }) => paths[0] === path);
-}
-
-export async function writeRecord(
-  repository: Repository,
-  content: RecordContent,
-  { host, tags = [], ...options }: StoreOptions & { readonly host: string; readonly tags?: readonly string[] },
-): Promise<string> {
-  const { clock = systemClock } = options;
-  const nowMs = clock.nowMs();
-  const path = `${ledgerPath}${recordFolders[content.kind]}`;
-  const file = { path, tags, host, fileName: recordFileName, content: encodeRecord(content, nowMs) };
-  return storeRecord(repository, file, { timeMs: nowMs, ...options });
 }
 
 async function readAll<K extends RecordKind>(
@@ -171,4 +155,16 @@ export async function findRun(
     matching.find(({ document }) => document.run === name) ?? (matching.length === 1 ? matching[0] : undefined);
   if (run === undefined) throw new HoldfastError('RUN_NOT_FOUND', { name });
   return run;
+}
+
+/** The cluster that has the backups of this one by now: itself, unless another one adopted them. */
+export function clusterNow({ adoptions }: Pick<Ledger, 'adoptions'>, clusterUid: string): string {
+  const passed = new Set<string>();
+  let uid = clusterUid;
+  for (;;) {
+    passed.add(uid);
+    const next = adoptions.find(({ document }) => document.from === uid)?.document.to;
+    if (next === undefined || passed.has(next)) return uid;
+    uid = next;
+  }
 }

@@ -4,15 +4,11 @@
  */
 import { hash } from 'node:crypto';
 import { type Clock, systemClock } from '../../base/clock.ts';
-import { HoldfastError, messageOf } from '../../base/errors.ts';
 import { version } from '../../base/version.ts';
-import { BlobReader } from '../blob-reader.ts';
 import { BlobSink } from '../blob-sink.ts';
-import { isDamage } from '../check-findings.ts';
-import type { Snapshot, StoredSnapshot } from '../format/snapshot.ts';
+import type { Snapshot } from '../format/snapshot.ts';
 import { formatTime } from '../format/time.ts';
 import { encodeTree, type TreeNode } from '../format/tree.ts';
-import { type LoadedIndex, loadIndex } from '../load-index.ts';
 import { madeUpFile, madeUpFolder } from '../made-up-node.ts';
 import type { Repository } from '../repository.ts';
 import { saveSnapshot } from '../snapshots.ts';
@@ -79,36 +75,4 @@ function treesOf(file: TreeNode, folders: readonly string[], timeNs: bigint): { 
     trees.push(treeOf(madeUpFolder(name, trees.at(-1)?.id ?? '', timeNs)));
   }
   return trees;
-}
-
-/** Reads the files of records; the index is loaded for the first one. */
-export class RecordReader {
-  readonly #repository: Repository;
-  #index: LoadedIndex | undefined;
-  #reader: BlobReader | undefined;
-
-  constructor(repository: Repository, index?: LoadedIndex) {
-    this.#repository = repository;
-    this.#index = index;
-  }
-
-  /** The only file of a record. Throws LEDGER_UNREADABLE, and what the store throws. */
-  async read({ id, tree }: StoredSnapshot): Promise<Buffer> {
-    try {
-      this.#index ??= await loadIndex(this.#repository, 'read');
-      this.#reader ??= new BlobReader(this.#repository, this.#index);
-      const [file] = await this.#reader.loadTree(tree);
-      const parts: Buffer[] = [];
-      for (const blob of file?.content ?? []) parts.push(await this.#reader.load('data', blob));
-      return Buffer.concat(parts);
-    } catch (error) {
-      throw unreadable(id, error);
-    }
-  }
-}
-
-/** Damage and what is missing are the record's own; what is wrong with the store is not. */
-function unreadable(id: string, error: unknown): unknown {
-  if (!isDamage(error)) return error;
-  return new HoldfastError('LEDGER_UNREADABLE', { record: id, reason: messageOf(error) }, { cause: error });
 }

@@ -1,0 +1,19 @@
+/** Adds a record to the ledger. */
+import { systemClock } from '../../base/clock.ts';
+import { ledgerPath } from '../claim-layout.ts';
+import type { Repository } from '../repository.ts';
+import { encodeRecord, type RecordContent, recordFileName, recordFolders } from './documents.ts';
+import { type StoreOptions, storeRecord } from './store-record.ts';
+
+/** The id of the record. The caller holds a lock. `host` as that of the backups that it is about. */
+export async function writeRecord(
+  repository: Repository,
+  content: RecordContent,
+  { host, tags = [], ...options }: StoreOptions & { readonly host: string; readonly tags?: readonly string[] },
+): Promise<string> {
+  const { clock = systemClock } = options;
+  const nowMs = clock.nowMs();
+  const path = `${ledgerPath}${recordFolders[content.kind]}`;
+  const file = { path, tags, host, fileName: recordFileName, content: encodeRecord(content, nowMs) };
+  return storeRecord(repository, file, { timeMs: nowMs, ...options });
+}
