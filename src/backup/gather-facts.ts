@@ -16,9 +16,9 @@ import {
   VOLUME,
   VOLUME_ATTACHMENT,
 } from '../cluster/resources.ts';
+import { hasEnded, listWorkloads } from '../cluster/workload.ts';
 import type { HookRule } from '../policy/hooks-schema.ts';
 import type { BackupFacts, ClaimFacts, ClusterFacts, HookFacts, LastBackup, NodeFacts } from './facts.ts';
-import { hasEnded, listWorkloads } from './workload.ts';
 
 export interface ClaimName {
   readonly namespace: string;

@@ -6,11 +6,11 @@ import { HoldfastError } from '../base/errors.ts';
 import { parseDuration } from '../base/units.ts';
 import type { Labels } from '../cluster/labels.ts';
 import { type KubeObject, listAt, nameOf, textAt, valueAt } from '../cluster/object.ts';
+import { isPodOf, replicasOf, titleOf, whyNotScalable } from '../cluster/workload.ts';
 import type { HookRule } from '../policy/hooks-schema.ts';
 import { whyNotSelected } from '../policy/selector.ts';
 import type { ClaimFacts, HookFacts } from './facts.ts';
 import { selectableOf } from './source.ts';
-import { isPodOf, replicasOf, titleOf, whyNotScalable } from './workload.ts';
 
 export type PlannedHook = CommandHook | ScaleHook;
 

@@ -6,13 +6,13 @@ import type { Clock } from '../base/clock.ts';
 import { HoldfastError } from '../base/errors.ts';
 import { formatDuration } from '../base/units.ts';
 import type { Cluster } from '../cluster/client.ts';
+import { titleOf } from '../cluster/workload.ts';
 import type { HookRecord } from '../manifest/hook-record.ts';
 import { beginCommand } from './command-hook.ts';
 import type { BegunHook, HookEnd, ReleasedHook } from './hook-steps.ts';
 import { hookTargetsOf, type PlannedHook, uniteHooks } from './hooks-plan.ts';
 import type { ReadyClaim } from './plan.ts';
 import { beginScale } from './scale-hook.ts';
-import { titleOf } from './workload.ts';
 
 export interface HookRun {
   /** The claims that are cut together. */

@@ -17,6 +17,7 @@ import { backupFinder } from './find-backup.ts';
 import { gatherFacts } from './gather-facts.ts';
 import { gatherGroupFacts } from './gather-groups.ts';
 import { clusterNameOf, lastBackupsOf, readHistory, refuseTakenName } from './history.ts';
+import { groupByHooks } from './hook-groups.ts';
 import { type BackupPlan, type LeftClaim, planBackup } from './plan.ts';
 import { planGroups } from './plan-groups.ts';
 import type { MoverWishes } from './plan-mover.ts';
@@ -167,7 +168,7 @@ export async function planPolicy(
   const single = planBackup(facts, { policy, method, snapshotClass, ...movers });
   const plan =
     group === undefined ? single : planGroups(single, facts, await gatherGroupFacts(cluster, facts, signal), group);
-  return { plan: retry === undefined ? plan : onlyRetried(plan, retry), facts };
+  return { plan: groupByHooks(retry === undefined ? plan : onlyRetried(plan, retry)), facts };
 }
 
 function refuseEmpty(policy: BackupPolicy, { claims }: BackupPlan): void {

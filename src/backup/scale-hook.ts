@@ -9,11 +9,11 @@ import type { Cluster } from '../cluster/client.ts';
 import { ALIVE, REPLICAS_BEFORE, RUN } from '../cluster/labels.ts';
 import { type KubeObject, textAt, valueAt } from '../cluster/object.ts';
 import { POD, refOf } from '../cluster/resources.ts';
+import { hasEnded, isPodOf, listWorkloads, replicasOf, titleOf } from '../cluster/workload.ts';
 import type { Scope } from './gather-facts.ts';
 import type { BegunHook, HookEnd } from './hook-steps.ts';
 import { ALIVE_EVERY_MS, isAlive } from './leftovers.ts';
 import type { ClaimBackupRun } from './run.ts';
-import { hasEnded, isPodOf, listWorkloads, replicasOf, titleOf } from './workload.ts';
 
 const READY_MS = 2 * 60_000;
 

@@ -1,7 +1,10 @@
 /** Plans of hooks as tables: rules, claims and pods in, and out comes what runs where, or why it cannot. */
 import { expect, test } from 'vitest';
 import type { ClaimFacts, HookFacts } from '../../src/backup/facts.ts';
+import type { CutGroup } from '../../src/backup/groups.ts';
+import { groupByHooks } from '../../src/backup/hook-groups.ts';
 import { type HookPlan, hookTargetsOf, planHooks, uniteHooks } from '../../src/backup/hooks-plan.ts';
+import type { BackupPlan, ReadyClaim } from '../../src/backup/plan.ts';
 import { HoldfastError } from '../../src/base/errors.ts';
 import type { KubeObject } from '../../src/cluster/object.ts';
 import { type HookRule, hookSchema } from '../../src/policy/hooks-schema.ts';
@@ -181,4 +184,29 @@ test('claims that are cut together run each hook once, with the places of all', 
   const united = uniteHooks([...other.hooks, ...one]);
   expect(united.map(({ number }) => number)).toEqual([1, 2]);
   expect(hookTargetsOf(united)).toEqual(['pod shop/db-0', 'pod shop/db-1', 'StatefulSet shop/db']);
+});
+
+/** A plan of claims that are cut, each with these pods held by its hook. */
+function planOf(held: Readonly<Record<string, readonly string[]>>, groups: readonly CutGroup[] = []): BackupPlan {
+  const claims = Object.entries(held).map(([claim, names]) => {
+    const pods = names.map((name) => pod(name));
+    const hooks = planned(plan([freeze], claimOf(pods))).hooks;
+    return { status: 'ready', claim, class: {}, hooks } as unknown as ReadyClaim;
+  });
+  return { claims, groups };
+}
+
+test('claims that share a pod or workload are cut between one before and one after', () => {
+  const held = { data: ['db-0'], other: ['db-2'], wal: ['db-0', 'db-1'], none: [], third: ['db-1'] };
+  expect(groupByHooks(planOf(held)).groups).toEqual([
+    {
+      name: 'pod shop/db-0',
+      members: ['data', 'wal', 'third'],
+      last: [],
+      snapshot: undefined,
+      reason: 'hooks hold pod shop/db-0, pod shop/db-1',
+    },
+  ]);
+  const own = { name: 'own', members: ['data', 'x'], last: [], snapshot: undefined, reason: 'asked for' };
+  expect(groupByHooks(planOf({ data: ['db-0'], wal: ['db-0'] }, [own])).groups).toEqual([own]);
 });
