@@ -2,10 +2,11 @@
  * The objects that run a policy on its schedule without an operator: the policy in a ConfigMap, a CronJob, and an
  * account with the rights of src/backup/rights.ts. Pure: text out, for `kubectl apply` or a Git repository.
  */
+import { createHash } from 'node:crypto';
 import { stringify } from 'yaml';
 import { HoldfastError } from '../base/errors.ts';
 import type { BackupPolicy, RepositoryDocument } from '../policy/schema.ts';
-import { backupClusterRole, backupRole, hookRole } from './rights.ts';
+import { accountObjects, type CronJobHome, cronJobLabels, moverAccount } from './cronjob-account.ts';
 
 export interface CronJobOptions {
   readonly policy: BackupPolicy;
@@ -14,10 +15,13 @@ export interface CronJobOptions {
   readonly image: string;
   readonly imagePullSecrets?: readonly string[];
   readonly clusterName?: string | undefined;
+  /** Holdfast's own namespace, for policies whose movers run there: so does the CronJob, with the credentials. */
+  readonly ownNamespace: string;
 }
 
 const CONTAINER = 'holdfast';
-const POLICY_FOLDER = '/etc/holdfast';
+const POLICY_FOLDER = '/etc/holdfast/policy';
+const CREDENTIALS_FOLDER = '/etc/holdfast/credentials';
 const POLICY_FILE = 'policy.yaml';
 /** YAML documents. Throws POLICY_INVALID for a policy without schedule. */
 export function renderCronJob(options: CronJobOptions): string {
@@ -27,48 +31,35 @@ export function renderCronJob(options: CronJobOptions): string {
 }
 
 export function cronJobObjects(options: CronJobOptions): object[] {
-  const { policy, repository } = options;
-  const { namespace } = policy.metadata;
-  const name = `holdfast-${policy.metadata.name}`;
-  const source = `policy ${namespace}/${policy.metadata.name}`;
+  const { policy, repository, ownNamespace } = options;
+  const source = `policy ${policy.metadata.namespace}/${policy.metadata.name}`;
   if (policy.spec.schedule === undefined) {
     throw new HoldfastError('POLICY_INVALID', {
       source,
       problem: 'it has no spec.schedule, so nothing would start it',
     });
   }
-  const metadata = { name, namespace, labels: { 'app.kubernetes.io/name': 'holdfast' } };
-  // Cluster-wide names need the namespace in them.
-  const wide = { name: `holdfast-${namespace}-${policy.metadata.name}`, labels: metadata.labels };
-  const subjects = [{ kind: 'ServiceAccount', name, namespace }];
-  const rbac = 'rbac.authorization.k8s.io';
+  const home = homeOf(policy, ownNamespace);
+  const metadata = { ...home, labels: cronJobLabels };
   const file = [repository, policy].map((document) => stringify(document, { lineWidth: 0 })).join('---\n');
   return [
     { apiVersion: 'v1', kind: 'ConfigMap', metadata, data: { [POLICY_FILE]: file } },
-    { apiVersion: 'v1', kind: 'ServiceAccount', metadata, automountServiceAccountToken: false },
-    { apiVersion: `${rbac}/v1`, kind: 'Role', metadata, rules: [...backupRole, ...hookRole(policy.spec.hooks)] },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'RoleBinding',
-      metadata,
-      roleRef: { apiGroup: rbac, kind: 'Role', name },
-      subjects,
-    },
-    { apiVersion: `${rbac}/v1`, kind: 'ClusterRole', metadata: wide, rules: backupClusterRole },
-    {
-      apiVersion: `${rbac}/v1`,
-      kind: 'ClusterRoleBinding',
-      metadata: wide,
-      roleRef: { apiGroup: rbac, kind: 'ClusterRole', name: wide.name },
-      subjects,
-    },
-    { apiVersion: 'batch/v1', kind: 'CronJob', metadata, spec: cronJobSpec(options, policy.spec.schedule, name) },
+    ...accountObjects(policy, home),
+    { apiVersion: 'batch/v1', kind: 'CronJob', metadata, spec: cronJobSpec(options, policy.spec.schedule, home) },
   ];
+}
+
+/** Policies of several namespaces meet in Holdfast's own one. A CronJob's name has at most 52 characters. */
+function homeOf({ metadata, spec }: BackupPolicy, ownNamespace: string): CronJobHome {
+  const { namespace, name } = metadata;
+  if (spec.mover?.namespace !== 'own' || ownNamespace === namespace) return { namespace, name: `holdfast-${name}` };
+  const digest = createHash('sha256').update(`${namespace}/${name}`).digest('hex').slice(0, 6);
+  return { namespace: ownNamespace, name: `holdfast-${name.slice(0, 36)}-${digest}` };
 }
 
 type Schedule = NonNullable<BackupPolicy['spec']['schedule']>;
 
-function cronJobSpec(options: CronJobOptions, schedule: Schedule, name: string): object {
+function cronJobSpec(options: CronJobOptions, schedule: Schedule, home: CronJobHome): object {
   return {
     schedule: schedule.cron,
     ...(schedule.timeZone === undefined ? {} : { timeZone: schedule.timeZone }),
@@ -87,15 +78,16 @@ function cronJobSpec(options: CronJobOptions, schedule: Schedule, name: string):
           rules: [{ action: 'FailJob', onExitCodes: { containerName: CONTAINER, operator: 'In', values: [3] } }],
         },
         ttlSecondsAfterFinished: 7 * 86_400,
-        template: { spec: podSpec(options, name) },
+        template: { spec: podSpec(options, home) },
       },
     },
   };
 }
 
-function podSpec({ policy, repository, image, imagePullSecrets = [], clusterName }: CronJobOptions, name: string) {
+function podSpec(options: CronJobOptions, home: CronJobHome) {
+  const { repository, imagePullSecrets = [] } = options;
   return {
-    serviceAccountName: name,
+    serviceAccountName: home.name,
     automountServiceAccountToken: true,
     restartPolicy: 'Never',
     ...(imagePullSecrets.length === 0
@@ -107,37 +99,44 @@ function podSpec({ policy, repository, image, imagePullSecrets = [], clusterName
       runAsGroup: 65532,
       seccompProfile: { type: 'RuntimeDefault' },
     },
-    containers: [
-      {
-        name: CONTAINER,
-        image,
-        imagePullPolicy: 'IfNotPresent',
-        args: [
-          'backup',
-          ...['--policy', `${POLICY_FOLDER}/${POLICY_FILE}`, '--mover-image', image],
-          ...imagePullSecrets.flatMap((secret) => ['--image-pull-secret', secret]),
-          ...(clusterName === undefined ? [] : ['--cluster-name', clusterName]),
-        ],
-        env: [
-          { name: 'HOME', value: '/tmp' },
-          { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
-        ],
-        envFrom: [{ secretRef: { name: repository.spec.secretName } }],
-        resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
-        securityContext: {
-          allowPrivilegeEscalation: false,
-          readOnlyRootFilesystem: true,
-          capabilities: { drop: ['ALL'] },
-        },
-        volumeMounts: [
-          { name: 'policy', mountPath: POLICY_FOLDER, readOnly: true },
-          { name: 'tmp', mountPath: '/tmp' },
-        ],
-      },
-    ],
+    containers: [container(options, home)],
     volumes: [
-      { name: 'policy', configMap: { name: `holdfast-${policy.metadata.name}` } },
+      { name: 'policy', configMap: { name: home.name } },
       { name: 'tmp', emptyDir: {} },
+      { name: 'credentials', secret: { secretName: repository.spec.secretName, defaultMode: 0o444 } },
+    ],
+  };
+}
+
+function container({ policy, image, imagePullSecrets = [], clusterName }: CronJobOptions, home: CronJobHome): object {
+  const { namespace } = policy.metadata;
+  return {
+    name: CONTAINER,
+    image,
+    imagePullPolicy: 'IfNotPresent',
+    args: [
+      'backup',
+      ...['--policy', `${POLICY_FOLDER}/${POLICY_FILE}`, '--mover-image', image],
+      ...['--mover-service-account', moverAccount(policy, home)],
+      ...(home.namespace === namespace ? [] : ['--own-namespace', home.namespace]),
+      ...imagePullSecrets.flatMap((secret) => ['--image-pull-secret', secret]),
+      ...(clusterName === undefined ? [] : ['--cluster-name', clusterName]),
+    ],
+    env: [
+      { name: 'HOME', value: '/tmp' },
+      { name: 'HOLDFAST_POD_UID', valueFrom: { fieldRef: { fieldPath: 'metadata.uid' } } },
+      { name: 'HOLDFAST_CREDENTIALS_DIR', value: CREDENTIALS_FOLDER },
+    ],
+    resources: { requests: { cpu: '50m', memory: '128Mi' }, limits: { memory: '1Gi' } },
+    securityContext: {
+      allowPrivilegeEscalation: false,
+      readOnlyRootFilesystem: true,
+      capabilities: { drop: ['ALL'] },
+    },
+    volumeMounts: [
+      { name: 'policy', mountPath: POLICY_FOLDER, readOnly: true },
+      { name: 'credentials', mountPath: CREDENTIALS_FOLDER, readOnly: true },
+      { name: 'tmp', mountPath: '/tmp' },
     ],
   };
 }

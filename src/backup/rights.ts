@@ -48,6 +48,18 @@ export function hookRole(hooks: readonly HookRule[] = []): readonly PolicyRule[]
   return [...(commands ? commandHookRole : []), ...(scales ? scaleHookRole : [])];
 }
 
+/** Instead of backupRole where movers run elsewhere and never beside the claims. */
+export const snapshotOnlyRole: readonly PolicyRule[] = [
+  { apiGroups: [''], resources: ['persistentvolumeclaims', 'pods'], verbs: ['get', 'list', 'watch'] },
+  { apiGroups: ['batch'], resources: ['jobs'], verbs: ['get', 'list'] },
+  ...backupRole.filter(({ apiGroups: [group = ''] }) => group === 'apps' || group.endsWith('snapshot.storage.k8s.io')),
+];
+
+/** Only where movers run in another namespace than their claims. It lets its owner read any snapshot of the storage. */
+export const staticPairRole: readonly PolicyRule[] = [
+  { apiGroups: ['snapshot.storage.k8s.io'], resources: ['volumesnapshotcontents'], verbs: ['create'] },
+];
+
 export const backupClusterRole: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['namespaces'], verbs: ['get'], resourceNames: ['kube-system'] },
   { apiGroups: [''], resources: ['nodes'], verbs: ['get', 'list'] },

@@ -21,7 +21,12 @@ spec:
 
 function render(policyText = text): { all: string; byKind: Map<string, unknown> } {
   const found = findPolicy(parsePolicyFile(policyText, 'p'), undefined, 'p');
-  const all = renderCronJob({ ...found, image: 'registry/holdfast:1', imagePullSecrets: ['pull'] });
+  const all = renderCronJob({
+    ...found,
+    image: 'registry/holdfast:1',
+    imagePullSecrets: ['pull'],
+    ownNamespace: 'backups',
+  });
   const objects = parseAllDocuments(all).map((document) => document.toJS() as unknown);
   return { all, byKind: new Map(objects.map((object) => [textAt(object, 'kind') ?? '', object])) };
 }
@@ -42,9 +47,14 @@ test('the CronJob runs the policy on its schedule, in its zone, one run at a tim
   const pod = valueAt(cronJob, 'spec', 'jobTemplate', 'spec', 'template', 'spec');
   const [container] = listAt(pod, 'containers');
   expect(listAt(container, 'args').join(' ')).toBe(
-    'backup --policy /etc/holdfast/policy.yaml --mover-image registry/holdfast:1 --image-pull-secret pull',
+    'backup --policy /etc/holdfast/policy/policy.yaml --mover-image registry/holdfast:1 ' +
+      '--mover-service-account holdfast-nightly-mover --image-pull-secret pull',
   );
-  expect(valueAt(container, 'envFrom')).toEqual([{ secretRef: { name: 'holdfast' } }]);
+  // Credentials are files, not variables.
+  expect(container).not.toHaveProperty('envFrom');
+  expect(listAt(pod, 'volumes')).toContainEqual(
+    expect.objectContaining({ secret: expect.objectContaining({ secretName: 'holdfast' }) }),
+  );
   expect(pod).toMatchObject({ serviceAccountName: 'holdfast-nightly', securityContext: { runAsNonRoot: true } });
 });
 
@@ -59,9 +69,11 @@ test('its account may write only in its own namespace, and nothing cluster-wide 
   const wide = listAt(byKind.get('ClusterRole'), 'rules').filter((rule) =>
     listAt(rule, 'verbs').some((verb) => !['get', 'list', 'watch'].includes(String(verb))),
   );
-  expect(wide.map((rule) => [listAt(rule, 'resources'), listAt(rule, 'verbs').at(-1)])).toEqual([
-    [['persistentvolumes'], 'patch'],
-    [['volumesnapshotcontents'], 'patch'],
+  const isWrite = (verb: unknown) => !['get', 'list', 'watch'].includes(String(verb));
+  expect(wide.map((rule) => [listAt(rule, 'resources')[0], listAt(rule, 'verbs').filter(isWrite)])).toEqual([
+    ['persistentvolumes', ['patch']],
+    ['volumesnapshotcontents', ['patch', 'delete']],
+    ['volumegroupsnapshotcontents', ['patch']],
   ]);
   for (const kind of ['RoleBinding', 'ClusterRoleBinding']) {
     expect(valueAt(byKind.get(kind), 'subjects')).toEqual([
@@ -73,4 +85,25 @@ test('its account may write only in its own namespace, and nothing cluster-wide 
 test('a policy without schedule, or with a name too long for its Jobs, is refused', () => {
   expect(() => render(text.replace(/ {2}schedule.*\n/, ''))).toThrow('no spec.schedule');
   expect(() => render(text.replace('nightly', 'n'.repeat(44)))).toThrow('metadata.name');
+});
+
+test('where movers have a namespace of their own, all but the rights on claims and snapshots is there', () => {
+  const own = text.replace('  repository:', '  mover: {namespace: own}\n  repository:');
+  const objects = parseAllDocuments(render(own).all).map((document) => document.toJS() as unknown);
+  const spaces = objects.map((object) => [textAt(object, 'kind'), textAt(object, 'metadata', 'namespace')].join(' '));
+  expect(spaces.filter((one) => one.endsWith(' shop'))).toEqual(['Role shop', 'RoleBinding shop']);
+  expect(spaces.filter((one) => one.endsWith(' backups'))).toHaveLength(6);
+  const role = objects.find((one) => textAt(one, 'kind') === 'Role' && textAt(one, 'metadata', 'namespace') === 'shop');
+  const written = listAt(role, 'rules').filter((rule) => listAt(rule, 'verbs').includes('create'));
+  expect(written.flatMap((rule) => listAt(rule, 'resources'))).toEqual(['volumesnapshots', 'volumegroupsnapshots']);
+  const names = objects.map((object) => textAt(object, 'metadata', 'name') ?? '');
+  expect(
+    Math.max(...objects.map((one, at) => (textAt(one, 'kind') === 'CronJob' ? names[at]!.length : 0))),
+  ).toBeLessThan(53);
+  // Another policy of that name, of another namespace, is another object there.
+  const other = parseAllDocuments(render(own.replaceAll('namespace: shop', 'namespace: mall')).all);
+  expect(textAt(other[0]?.toJS(), 'metadata', 'name')).not.toBe(names[0]);
+  // Copies of volumes in use need pods beside the claims after all.
+  const both = render(own.replace('own}', 'own, claimSecretName: s}')).all;
+  expect(both.match(/name: holdfast-nightly-[0-9a-f]{6}-mover/g)).toHaveLength(2);
 });

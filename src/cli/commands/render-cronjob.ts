@@ -13,6 +13,10 @@ export const renderCronJobCommand = defineCommand({
     policyName: text('--policy-name <name>', 'which of its policies, where it has several'),
     image: text('--image <image>', 'image of Holdfast for the CronJob and its movers (default: $HOLDFAST_MOVER_IMAGE)'),
     imagePullSecret: texts('--image-pull-secret <name>', 'Secret with which the image is pulled'),
+    ownNamespace: text(
+      '--own-namespace <name>',
+      "Holdfast's own namespace, for policies with movers there (default: $HOLDFAST_NAMESPACE, or holdfast)",
+    ),
     clusterName: text('--cluster-name <name>', 'host of the backups (default: cluster-<first 8 of its uid>)'),
   },
   examples: [
@@ -22,17 +26,17 @@ export const renderCronJobCommand = defineCommand({
     ],
   ],
   exitCodes: [],
-  run: async ({ policy: path, policyName, image, imagePullSecret, clusterName }, _, context) => {
+  run: async ({ policy: path, policyName, image, imagePullSecret, ownNamespace, clusterName }, _, context) => {
     if (path === undefined) throw new HoldfastError('USAGE', { problem: 'No policy was named: give --policy FILE' });
     const { policy, repository } = await readPolicy(path, policyName);
-    const mover = { moverImage: image, imagePullSecret, repositorySecret: undefined, sendCredentials: false };
-    const settings = moverSettings(mover, context);
+    const settings = moverSettings({ moverImage: image, imagePullSecret }, context, policy);
     const manifests = renderCronJob({
       policy,
       repository,
       image: settings.image,
       imagePullSecrets: imagePullSecret,
       clusterName,
+      ownNamespace: ownNamespace ?? context.settings.ownNamespace,
     });
     context.output.text(manifests);
   },

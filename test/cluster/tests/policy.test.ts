@@ -31,7 +31,7 @@ beforeAll(async () => {
     stringData: scene.credentials,
   });
   const file = join(folder, 'cronjob.yaml');
-  await writeFile(file, renderCronJob({ ...policyFile(), image: scene.state.holdfastImage }));
+  await writeFile(file, renderCronJob({ ...policyFile(), image: scene.state.holdfastImage, ownNamespace: 'holdfast' }));
   await scene.kubectl.run('apply', '-f', file);
   account = await connect({ kubeconfig: await kubeconfigOf('holdfast-nightly') });
 });
