@@ -33,7 +33,8 @@ export interface Unready {
 export function sourceOf({ claim, volume }: ClaimFacts): BackupSource | Unready {
   const title = nameOf(claim);
   if (claim.metadata.deletionTimestamp !== undefined) return unsettled(title, 'it is being deleted');
-  if (claim.metadata.labels?.[`${restoreMarkPrefix}id`] !== undefined) {
+  const { labels, annotations } = claim.metadata;
+  if (labels?.[`${restoreMarkPrefix}id`] !== undefined || annotations?.[`${restoreMarkPrefix}in-place`] !== undefined) {
     return unsettled(title, 'a restore into it has not ended');
   }
   const phase = textAt(claim, 'status', 'phase') ?? 'Pending';

@@ -484,7 +484,7 @@ export const catalog = {
   },
   TARGET_EXISTS: {
     message: 'The claim {claim} already exists.',
-    hint: 'Restore under another name with --to NAMESPACE/CLAIM, or delete the claim first.',
+    hint: 'Restore under another name with --to NAMESPACE/CLAIM, into the claim itself with --in-place, or delete it first.',
   },
   TARGET_NOT_BOUND: {
     message: 'The claim {claim} is {phase}, not Bound: there is no volume to restore into.',

@@ -10,7 +10,7 @@ import { backupFactsOf, gatherFacts } from '../restore/gather-facts.ts';
 import { planRestore, type RestorePlan } from '../restore/plan.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type RestoreResult, restoreClaim } from '../restore/restore-claim.ts';
-import { refusalOfRights } from '../restore/rights.ts';
+import { neededFor, refusalOfRights } from '../restore/rights.ts';
 import { backupLine } from './choose-backup.ts';
 import { type ClaimRestoreOptionValues, parsePairs } from './claim-options.ts';
 import { throwFirst } from './claim-report.ts';
@@ -68,7 +68,7 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
   });
   if (planning.plan !== null) {
     const { sendCredentials } = request.options;
-    const denied = await refusalOfRights(cluster, [planning.plan], { sendsCredentials: sendCredentials, signal });
+    const denied = await refusalOfRights(cluster, neededFor(planning.plan, sendCredentials), signal);
     if (denied === undefined) return planning.plan;
     throw denied;
   }

@@ -10,6 +10,7 @@ import { targetOf } from '../restore/plan.ts';
 import { type InPlacePlan, planInPlace } from '../restore/plan-in-place.ts';
 import { readRecipe } from '../restore/read-recipe.ts';
 import { type InPlaceResult, restoreInPlace } from '../restore/restore-in-place.ts';
+import { neededInPlace, refusalOfRights } from '../restore/rights.ts';
 import { restoreTimeouts } from '../restore/run.ts';
 import { backupLine } from './choose-backup.ts';
 import type { ClaimRestoreOptionValues } from './claim-options.ts';
@@ -66,7 +67,11 @@ async function makePlan(cluster: Cluster, request: Request, context: CommandCont
     const wishes = { deleteOthers: options.delete, noSafetySnapshot, allowIncomplete: options.allowIncomplete };
     return planInPlace({ backup: backupFactsOf(snapshot), recipe, target, facts, wishes });
   });
-  if (planning.plan !== null) return planning.plan;
+  if (planning.plan !== null) {
+    const denied = await refusalOfRights(cluster, neededInPlace(planning.plan, options.sendCredentials), signal);
+    if (denied === undefined) return planning.plan;
+    throw denied;
+  }
   throwFirst(planning.refusals, output);
   throw new TypeError('a plan is missing without any refusal');
 }

@@ -8,7 +8,7 @@ import { findSnapshot, type SnapshotFilter } from '../repository/snapshots.ts';
 import { gatherNamed, gatherSet } from '../restore/gather-set.ts';
 import { planSet, type SetPlan, type SetWishes } from '../restore/plan-set.ts';
 import { type RestoreOutcome, restoreSet } from '../restore/restore-set.ts';
-import { refusalOfRights } from '../restore/rights.ts';
+import { neededFor, refusalOfRights } from '../restore/rights.ts';
 import type { ClaimRestoreOptionValues, RestoreSetOptionValues } from './claim-options.ts';
 import { reportRestored, wishesFrom } from './claim-restore.ts';
 import type { CommandContext } from './command.ts';
@@ -111,7 +111,8 @@ async function withRights(
   { signal }: CommandContext,
 ): Promise<SetPlan> {
   const plans = plan.entries.flatMap((entry) => entry.plan ?? []);
-  const denied = await refusalOfRights(cluster, plans, { sendsCredentials: options.sendCredentials, signal });
+  const needed = plans.flatMap((one) => neededFor(one, options.sendCredentials));
+  const denied = await refusalOfRights(cluster, needed, signal);
   return denied === undefined ? plan : { ...plan, refusals: [...plan.refusals, denied] };
 }
 

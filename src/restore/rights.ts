@@ -1,11 +1,12 @@
 /**
- * The rights that restores need, and whether the account has them; docs/rights.md explains each line, test/cluster/tests/rights.test.ts restores with
- * exactly these.
+ * The rights that restores need, and whether the account has them; docs/rights.md explains each line,
+ * test/cluster/tests/rights.test.ts restores with exactly these.
  */
 import { mapLimited } from '../base/concurrency.ts';
 import { HoldfastError } from '../base/errors.ts';
 import type { Action, Cluster } from '../cluster/client.ts';
 import type { RestorePlan } from './plan.ts';
+import type { InPlacePlan } from './plan-in-place.ts';
 
 /** In the namespace of the restored claim. */
 export const restoreRole = [
@@ -55,20 +56,37 @@ export const snapshotRestoreClusterRole = [
   },
 ] as const;
 
+/** In the namespace, for restores into claims that exist: their pods are scaled away, what is there is snapshotted. */
+export const inPlaceRole = [
+  { apiGroups: ['apps'], resources: ['statefulsets', 'deployments'], verbs: ['get', 'list', 'watch', 'patch'] },
+  {
+    apiGroups: ['snapshot.storage.k8s.io'],
+    resources: ['volumesnapshots'],
+    verbs: ['get', 'list', 'watch', 'create'],
+  },
+] as const;
+
+export const inPlaceClusterRole = [
+  { apiGroups: ['snapshot.storage.k8s.io'], resources: ['volumesnapshotclasses'], verbs: ['list'] },
+  { apiGroups: ['snapshot.storage.k8s.io'], resources: ['volumesnapshotcontents'], verbs: ['get'] },
+] as const;
+
 /** A plan can do without these: what they tell is then not known, and it says so. */
-const optional = ['resourcequotas', 'limitranges', 'statefulsets', 'csistoragecapacities', 'volumeattributesclasses'];
+const optional: readonly string[] = [
+  'resourcequotas',
+  'limitranges',
+  'statefulsets',
+  'csistoragecapacities',
+  'volumeattributesclasses',
+];
 const asksAtOnce = 8;
 
-/**
- * One refusal that names all that the account may not do of what these plans need.
- * @param sendsCredentials the restore puts credentials into a Secret.
- */
+/** One refusal that names all of these that the account may not do; undefined where there is none. */
 export async function refusalOfRights(
   cluster: Cluster,
-  plans: readonly RestorePlan[],
-  { sendsCredentials, signal }: { readonly sendsCredentials: boolean; readonly signal?: AbortSignal | undefined },
+  needed: readonly Action[],
+  signal?: AbortSignal,
 ): Promise<HoldfastError | undefined> {
-  const needed = plans.flatMap((plan) => neededFor(plan, sendsCredentials));
   const unique = [...new Map(needed.map((action) => [JSON.stringify(action), action])).values()];
   const answers = await mapLimited(unique, asksAtOnce, (action) => cluster.allows(action, signal));
   const missing = unique.filter((_, at) => answers[at] === false);
@@ -76,7 +94,10 @@ export async function refusalOfRights(
   return new HoldfastError('RIGHTS_MISSING', { rights: inWords(missing), count: missing.length });
 }
 
-/** Pure. Only what this very plan does: a class is copied, a namespace made, a Secret sent by few of them. */
+/**
+ * Pure. Only what this very plan does: a class is copied, a namespace made, a Secret sent by few of them.
+ * @param sendsCredentials the restore puts credentials into a Secret.
+ */
 export function neededFor(plan: RestorePlan, sendsCredentials: boolean): Action[] {
   const { namespace } = plan.target;
   const isNeeded = ({ verb, resource }: Action): boolean => {
@@ -95,6 +116,22 @@ export function neededFor(plan: RestorePlan, sendsCredentials: boolean): Action[
     ...[...inNamespace, ...actionsOf(clusterRoles)].filter(isNeeded),
     ...(plan.createsNamespace ? [makesNamespace] : []),
   ];
+}
+
+/** The same for a restore in place. */
+export function neededInPlace(plan: InPlacePlan, sendsCredentials: boolean): Action[] {
+  const { namespace } = plan.target;
+  const isNeeded = ({ verb, group, resource }: Action): boolean => {
+    if (group === 'apps') return plan.consumers.length > 0 || verb === 'list';
+    if (group === 'snapshot.storage.k8s.io') return plan.snapshotClass !== null;
+    const writes = verb === 'create' || verb === 'delete';
+    if (resource === 'persistentvolumeclaims' && writes) return false;
+    if (resource === 'secrets' && verb === 'create') return sendsCredentials;
+    return !optional.includes(resource);
+  };
+  const ofMover = restoreRole.filter(({ apiGroups: [group] }) => group !== 'apps');
+  const inNamespace = actionsOf([...ofMover, ...inPlaceRole]).map((action) => ({ ...action, namespace }));
+  return [...inNamespace, ...actionsOf(inPlaceClusterRole)].filter(isNeeded);
 }
 
 type Rule = {

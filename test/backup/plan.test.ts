@@ -185,6 +185,11 @@ test('a claim that has nothing to back up is skipped, one that has and cannot be
       'skipped CLAIM_UNSETTLED',
       /a restore into it has not ended/,
     ],
+    [
+      { metadata: { annotations: { 'restore.holdfast.dev/in-place': '{}' } } },
+      'skipped CLAIM_UNSETTLED',
+      /a restore into it has not ended/,
+    ],
   ];
   for (const [shape, expected, reason] of table) {
     const plan = planOf(claim('d', shape));

@@ -6,7 +6,7 @@ import { parse, stringify } from 'yaml';
 import { connect } from '../../../src/cluster/connect.ts';
 import { CLAIM, NODE, POD } from '../../../src/cluster/resources.ts';
 import { restoreClaim } from '../../../src/restore/restore-claim.ts';
-import { refusalOfRights, restoreClusterRole, restoreRole } from '../../../src/restore/rights.ts';
+import { neededFor, refusalOfRights, restoreClusterRole, restoreRole } from '../../../src/restore/rights.ts';
 import { openKubectl } from '../kubectl.ts';
 import {
   leftovers,
@@ -74,9 +74,9 @@ test('the account may not look beyond its namespace', async () => {
 
 test('rights that are missing are named by the plan, all at once', async () => {
   const plan = await planned(scene, await makeBackup(scene), { namespace, name: 'denied', createNamespace: true });
-  expect(await refusalOfRights(limited.cluster, [plan], { sendsCredentials: true })).toBeUndefined();
+  expect(await refusalOfRights(limited.cluster, neededFor(plan, true))).toBeUndefined();
   const elsewhere = { ...plan, createsNamespace: true, target: { namespace: 'default', name: 'denied' } };
-  const refusal = await refusalOfRights(limited.cluster, [elsewhere], { sendsCredentials: false });
+  const refusal = await refusalOfRights(limited.cluster, neededFor(elsewhere, false));
   expect(refusal?.code).toBe('RIGHTS_MISSING');
   expect(refusal?.message).toContain('create namespaces');
   expect(refusal?.message).toContain('get, list, watch, create, patch, delete persistentvolumeclaims in default');
