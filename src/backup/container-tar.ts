@@ -22,10 +22,7 @@ export interface TarVerdict {
   readonly notes: readonly string[];
 }
 
-/** Its messages in the language that is read here. */
-const plain = ['env', 'LC_ALL=C'];
-
-export const tarQuestion: readonly string[] = [...plain, 'tar', '--version'];
+export const tarQuestion: readonly string[] = ['sh', '-c', 'tar --version'];
 /** Every mount of the container, as the kernel tells it. */
 export const mountsQuestion: readonly string[] = ['cat', '/proc/self/mountinfo'];
 /** Blocks, free blocks and their size. */
@@ -42,32 +39,28 @@ export function tarKindOf(answer: string): TarKind | undefined {
 }
 
 /**
+ * Its messages in the language that is read here. An archive that may be whole waits at its end until it was read: one
+ * line on standard input, or the end of that, lets it go (R9.8).
+ */
+const runTar = 'LC_ALL=C "$@" </dev/null; code=$?; [ $code -gt 2 ] || read -r line; exit $code';
+
+/**
  * Writes the folder to standard output: with numeric owners, and nothing that is mounted below it. GNU tar and libarchive
  * keep extended attributes, nanoseconds and holes; BusyBox keeps none of them.
  */
 export function tarCommand(kind: TarKind, folder: string): readonly string[] {
   const of = ['-C', folder, '.'];
+  const tar = ['sh', '-c', runTar, 'sh', 'tar', '-c', '-f', '-'];
   switch (kind) {
     case 'gnu': {
       // Times of access change with every reading.
       const format = ['--format=posix', '--pax-option=delete=atime', '--sparse', '--xattrs', '--totals'];
-      return [...plain, 'tar', '-c', '-f', '-', ...format, '--numeric-owner', '--one-file-system', ...of];
+      return [...tar, ...format, '--numeric-owner', '--one-file-system', ...of];
     }
     case 'libarchive':
-      return [
-        ...plain,
-        'tar',
-        '-c',
-        '-f',
-        '-',
-        '--format=pax',
-        '--xattrs',
-        '--numeric-owner',
-        '--one-file-system',
-        ...of,
-      ];
+      return [...tar, '--format=pax', '--xattrs', '--numeric-owner', '--one-file-system', ...of];
     case 'busybox':
-      return [...plain, 'tar', '-c', '-f', '-', ...of];
+      return [...tar, ...of];
   }
 }
 

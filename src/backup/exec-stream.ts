@@ -25,6 +25,8 @@ import { type Cut, type MethodSteps, type MovedClaim, type PreparedClaim, recipe
 
 const QUESTION_MS = 60_000;
 const PROGRESS_MS = 10_000;
+/** A tar that failed before the end of its archive is not waited for longer. */
+const LET_GO_MS = 15_000;
 /** Between the connection and the reader of the archive. */
 const AHEAD_BYTES = 1 << 20;
 
@@ -86,10 +88,17 @@ async function stream(claim: PreparedClaim, cut: Cut, consumer: ConsumerMount, k
   const { backupClaimArchive } = await import('../volume/claim-archive.ts');
   const over = new AbortController();
   const signal = options.signal === undefined ? over.signal : AbortSignal.any([options.signal, over.signal]);
-  const { archive, ending } = startTar(claim, consumer, kind, signal);
+  const { archive, ending, onArchiveEnd } = startTar(claim, consumer, kind, signal);
   try {
     const summary = await backupClaimArchive(options.writable, backupJob(work, recipe, Date.parse(cut.time)), {
-      ...{ claim: plan.claim, recipe: encodeRecipe(recipe), archive, signal, hostname: options.lockHost ?? hostname() },
+      ...{
+        claim: plan.claim,
+        recipe: encodeRecipe(recipe),
+        archive,
+        onArchiveEnd,
+        signal,
+        hostname: options.lockHost ?? hostname(),
+      },
       ending: async () => tell(claim, await ending),
       onProgress: progressOf(claim),
     });
@@ -111,25 +120,36 @@ function startTar(claim: PreparedClaim, consumer: ConsumerMount, kind: TarKind, 
   const archive = new PassThrough({ highWaterMark: AHEAD_BYTES });
   // An error that nobody waits for at the moment is thrown to whoever reads on.
   archive.on('error', () => undefined);
-  const stall = watchForStall(work.timeouts.stalledMs, work.plan.claim);
-  const target = targetOf(claim, consumer, tarCommand(kind, consumer.folder));
-  const onStdout = async (piece: Buffer) => {
-    stall.sawData();
-    if (!archive.write(piece)) await drained(archive, signal);
-  };
+  const wasRead = Promise.withResolvers<void>();
+  const stalled = new AbortController();
+  const { stalledMs } = work.timeouts;
+  const reason = `nothing came for ${Math.round(stalledMs / 1000)} s`;
+  const tooSilent = new HoldfastError('STREAM_BROKEN', { name: work.plan.claim, reason });
+  const silence = watchSilence({ [LET_GO_MS]: wasRead.resolve, [stalledMs]: () => stalled.abort(tooSilent) });
+  const onStdout = (piece: Buffer) => silence.breakWhile(() => passOn(archive, piece, signal));
   claim.say('stream', `${kind} tar of ${consumer.folder} in ${consumer.pod}, container ${consumer.container}`);
   const ending = claim.cluster
-    .exec(target, { timeoutMs: moveLimitMs(work), onStdout, signal: AbortSignal.any([signal, stall.signal]) })
+    .exec(targetOf(claim, consumer, tarCommand(kind, consumer.folder)), {
+      ...{ timeoutMs: moveLimitMs(work), stdin: lineAfter(wasRead.promise), onStdout },
+      signal: AbortSignal.any([signal, stalled.signal]),
+    })
     .then((end) => judgeTar(kind, end, work.plan.claim))
-    .finally(stall.stop);
+    .finally(silence.stop);
   ending.then(
     () => archive.end(),
     (error: Error) => archive.destroy(error),
   );
-  return { archive, ending };
+  return { archive, ending, onArchiveEnd: wasRead.resolve };
 }
 
-function drained(archive: PassThrough, signal: AbortSignal): Promise<void> {
+/** What lets the command go that waits at its end. */
+async function* lineAfter(wasRead: Promise<void>): AsyncGenerator<Uint8Array> {
+  await wasRead;
+  yield Buffer.from('\n');
+}
+
+function passOn(archive: PassThrough, piece: Buffer, signal: AbortSignal): Promise<void> | undefined {
+  if (archive.write(piece)) return undefined;
   return new Promise((resolve, reject) => {
     const onAbort = () => reject(signal.reason);
     archive.once('drain', () => {
@@ -141,19 +161,20 @@ function drained(archive: PassThrough, signal: AbortSignal): Promise<void> {
   });
 }
 
-/** A tar that hangs on a dead disk keeps its connection open for ever. */
-function watchForStall(stalledMs: number, name: string) {
-  const controller = new AbortController();
+/** Does what is to be done after so many milliseconds without data; the time that we keep data waiting does not count. */
+function watchSilence(after: Readonly<Record<number, () => void>>) {
   let lastMs = Date.now();
+  let isTaking = false;
   const timer = setInterval(() => {
-    if (Date.now() - lastMs < stalledMs) return;
-    const reason = `nothing came for ${Math.round(stalledMs / 1000)} s`;
-    controller.abort(new HoldfastError('STREAM_BROKEN', { name, reason }));
+    if (isTaking) return;
+    for (const [ms, act] of Object.entries(after)) if (Date.now() - lastMs >= Number(ms)) act();
   }, 1_000);
   timer.unref();
   return {
-    signal: controller.signal,
-    sawData: () => {
+    breakWhile: async (take: () => Promise<void> | undefined) => {
+      isTaking = true;
+      await take();
+      isTaking = false;
       lastMs = Date.now();
     },
     stop: () => clearInterval(timer),

@@ -22,6 +22,8 @@ export interface ArchiveOptions extends RunOptions {
   readonly place?: Place | undefined;
   /** Names of entries of the folder itself that are left out. */
   readonly leaveOut?: readonly string[];
+  /** Told when the archive has come to its end, though the stream may go on to fill up its last record. */
+  readonly onArchiveEnd?: () => void;
   /**
    * Asked once the archive was read, whole or not: how the program that made it has ended. What it throws ends the
    * backup, and says better than a broken archive why.
@@ -82,7 +84,7 @@ class ArchiveStore {
 
   async #readAll(): Promise<void> {
     try {
-      for await (const member of readTar(this.#options.archive)) await this.#add(member);
+      for await (const member of readTar(this.#options.archive, this.#options.onArchiveEnd)) await this.#add(member);
     } catch (error) {
       if (isHoldfastError(error) || this.#options.signal?.aborted) throw error;
       // How its maker ended is the reason, this only what came of it.

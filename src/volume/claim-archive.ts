@@ -6,7 +6,7 @@ import { type ArchiveOptions, backupArchive } from './backup-archive.ts';
 import type { BackupProgress, BackupSummary } from './backup-summary.ts';
 import { backupInShape } from './shaped-backup.ts';
 
-export interface ClaimArchive extends Pick<ArchiveOptions, 'archive' | 'ending'> {
+export interface ClaimArchive extends Pick<ArchiveOptions, 'archive' | 'ending' | 'onArchiveEnd'> {
   /** namespace/name */
   readonly claim: string;
   /** With what is in use on the file system. */
@@ -28,7 +28,7 @@ export async function backupClaimArchive(
   job: BackupJob,
   source: ClaimArchive,
 ): Promise<BackupSummary> {
-  const { hostname, signal: stop, recipe, claim, archive, ending, onProgress } = source;
+  const { hostname, signal: stop, recipe, claim, archive, ending, onArchiveEnd, onProgress } = source;
   const lock = await acquireLock(repository, { exclusive: false, hostname, waitMs: lockWaitMs, signal: stop });
   const signal = AbortSignal.any([stop, lock.signal]);
   try {
@@ -38,6 +38,7 @@ export async function backupClaimArchive(
         ...options,
         ...(onProgress ? { onProgress } : {}),
         leaveOut: exclude?.patterns ?? [],
+        ...(onArchiveEnd ? { onArchiveEnd } : {}),
         ...{ name: claim, archive, ending, workers },
       }),
     );

@@ -52,10 +52,10 @@ const longestExtensionBytes = 16 << 20;
 const none: PaxFields = { texts: new Map(), extendedAttributes: [] };
 
 /**
- * All members, and then nothing: ends only after the two zero blocks that end an archive, and the end of the stream. An
- * archive that breaks off, or is none, throws an Error that says why.
+ * All members, and then nothing: ends only after the two zero blocks that end an archive, of which `onEnd` is told, and
+ * the end of the stream. An archive that breaks off, or is none, throws an Error that says why.
  */
-export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerator<TarMember> {
+export async function* readTar(stream: AsyncIterable<Uint8Array>, onEnd?: () => void): AsyncGenerator<TarMember> {
   const source = new ByteSource(stream);
   for (;;) {
     const block = await source.exactly(tarBlockBytes);
@@ -66,6 +66,7 @@ export async function* readTar(stream: AsyncIterable<Uint8Array>): AsyncGenerato
     await member.skip();
   }
   if (!isZeroBlock(await source.exactly(tarBlockBytes))) throw new Error('one block of its end is missing');
+  onEnd?.();
   // Fills up the last record.
   for (let rest = await source.some(); rest !== undefined; rest = await source.some()) {
     if (!isZeroBlock(rest)) throw new Error('something follows its end');

@@ -29,8 +29,10 @@ function backUp(repository: Repository, archive: AsyncIterable<Uint8Array>, more
 
 /** What the program of the machine makes of a folder. */
 function tarOf(kind: TarKind, folder: string): AsyncIterable<Uint8Array> {
-  const command = tarCommand(kind, folder).map((word) => (kind === 'busybox' && word === 'tar' ? 'busybox tar' : word));
-  const [program = '', ...args] = command.flatMap((word) => (word === 'busybox tar' ? word.split(' ') : [word]));
+  const words = tarCommand(kind, folder).flatMap((word) =>
+    kind === 'busybox' && word === 'tar' ? ['busybox', 'tar'] : [word],
+  );
+  const [program = '', ...args] = words;
   return spawn(program, args, { stdio: ['ignore', 'pipe', 'ignore'] }).stdout;
 }
 

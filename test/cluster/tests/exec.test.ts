@@ -98,6 +98,17 @@ test('a reader that takes his time holds up the command instead of filling the m
   expect(heldBytes).toBeLessThan(64 << 20);
 });
 
+test('what a command wrote before it ended is all there, however late it is read (R9.8)', async () => {
+  let held = false;
+  const onStdout = async () => {
+    // Longer than both sides wait between two signs of life.
+    if (!held) await sleep(11_000);
+    held = true;
+  };
+  const small = await run(['head', '-c', '3000000', '/dev/zero'], { onStdout });
+  expect(small).toEqual({ exitCode: 0, stderr: '', stdoutBytes: 3_000_000 });
+});
+
 test('a connection that is cut is an error, even when the command is done by then (R9.4)', async () => {
   const { cluster: fronted, front, close } = await openFrontedCluster(state);
   onTestFinished(close);
