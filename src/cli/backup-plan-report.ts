@@ -13,22 +13,23 @@ export function printBackupPlan({ claims, groups }: BackupPlan, output: Output):
   }
   const ready = claims.filter((claim) => claim.status === 'ready');
   const left = claims.filter((claim) => claim.status !== 'ready');
-  for (const claim of ready) printReady(claim, output);
+  for (const claim of ready) printReady(claim, groups, output);
   for (const claim of left) printLeft(claim, output);
   for (const group of groups) printGroup(group, output);
   if (claims.length > 0) output.line();
   output.line(summaryOf(claims, ready));
 }
 
-function printReady(claim: ReadyClaim, output: Output): void {
-  const { method, reason, class: choice, place, estimate, notes } = claim;
+function printReady(claim: ReadyClaim, groups: readonly CutGroup[], output: Output): void {
+  const { method, reason, place, estimate, notes } = claim;
   output.line(`${output.bold(claim.claim)}  ${method}`);
   const rows: [string, string][] = [
     ['method', reason],
-    ...(choice === undefined
-      ? []
-      : [['class', `${choice.class.metadata.name} (${choice.reason})`] as [string, string]]),
-    [place.consumer ? 'through' : 'mover', `${place.words} (${place.reason})`],
+    ...cutRows(claim, groups),
+    [place.consumer ? 'through' : 'mover', `${place.words}${elsewhere(claim)} (${place.reason})`],
+    ...(claim.copy?.accessMode === 'ReadOnlyMany'
+      ? [['copy', `ReadOnlyMany (${claim.copy.reason})`] as [string, string]]
+      : []),
     ['data', estimate.basis === 'capacity' ? `at most ${size(claim)}` : `about ${size(claim)}, as last time`],
     ...(consistencyOf(method) === 'live'
       ? [['state', 'live: files may change while they are read'] as [string, string]]
@@ -37,6 +38,23 @@ function printReady(claim: ReadyClaim, output: Output): void {
     ...notes.map((note): [string, string] => ['note', note]),
   ];
   for (const [name, value] of rows) output.line(`  ${name.padEnd(8)}${value}`);
+}
+
+/** By which class the claim is cut, or with which group: a group snapshot has a class of its own. */
+function cutRows({ claim, class: choice }: ReadyClaim, groups: readonly CutGroup[]): [string, string][] {
+  const group = groups.find(({ members }) => members.includes(claim));
+  const isShared = group?.snapshot !== undefined;
+  return [
+    ...(group === undefined ? [] : [['group', group.name] as [string, string]]),
+    ...(choice === undefined || isShared
+      ? []
+      : [['class', `${choice.class.metadata.name} (${choice.reason})`] as [string, string]]),
+  ];
+}
+
+/** Where the mover is in another namespace than its claim. */
+function elsewhere({ moverNamespace, source }: ReadyClaim): string {
+  return moverNamespace === source.claim.metadata.namespace ? '' : `, in namespace ${moverNamespace}`;
 }
 
 function printLeft({ claim, status, error }: LeftClaim, output: Output): void {
@@ -59,8 +77,9 @@ function printGroup(group: CutGroup, output: Output): void {
 }
 
 function jsonOfGroup(group: CutGroup): object {
-  const { name, members, last, reason } = group;
-  return { name, way: wayOf(group), reason, claims: members, ...(last.length > 0 ? { last } : {}) };
+  const { name, members, last, snapshot, reason } = group;
+  const snapshotClass = snapshot?.class.class.metadata.name;
+  return { name, way: wayOf(group), reason, snapshotClass, claims: members, ...(last.length > 0 ? { last } : {}) };
 }
 
 /** The reason alone, where the error has one: the claim is named above it. */
@@ -108,6 +127,8 @@ function jsonOf(claim: PlannedClaim): object {
     ...(choice === undefined ? {} : { snapshotClass: choice.class.metadata.name, snapshotClassReason: choice.reason }),
     ...(storageClass === undefined ? {} : { storageClass }),
     ...{ mover: place.words, moverReason: place.reason, nodeSelector: place.selector },
+    moverNamespace: claim.moverNamespace,
+    ...(claim.copy === undefined ? {} : { copyAccessMode: claim.copy.accessMode, copyReason: claim.copy.reason }),
     ...{ estimatedBytes: estimate.bytes, estimateBasis: estimate.basis, hooks: claim.hooks.map(hookJson), notes },
   };
 }

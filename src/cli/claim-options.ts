@@ -11,7 +11,7 @@ export const moverOptions = {
   imagePullSecret: texts('--image-pull-secret <name>', 'Secret with which the image is pulled'),
   repositorySecret: text(
     '--repository-secret <name>',
-    "Secret in the claim's namespace with HOLDFAST_PASSWORD and AWS_… as keys",
+    "Secret in the mover's namespace with HOLDFAST_PASSWORD and AWS_… as keys",
   ),
   sendCredentials: flag(
     '--send-credentials',
