@@ -4,6 +4,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { recipeSchema } from '../../src/manifest/recipe.ts';
 import { policySchema, repositorySchema } from '../../src/policy/schema.ts';
+import { recordSchema } from '../../src/repository/ledger/documents.ts';
 
 const docs = resolve(import.meta.dirname, '../../docs');
 
@@ -12,6 +13,7 @@ export function schemaFiles(): Map<string, string> {
   const documents = z.union([repositorySchema, policySchema]);
   return new Map([
     [`${docs}/recipe.schema.json`, asFile('The recipe of a claim (manifest.json of a backup)', recipeSchema)],
+    [`${docs}/ledger.schema.json`, asFile('A record of the ledger (record.json below /.holdfast/)', recordSchema)],
     [`${docs}/policy.schema.json`, asFile('A document of a policy file', documents)],
   ]);
 }
