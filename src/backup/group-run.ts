@@ -100,6 +100,6 @@ async function prepare(
 /** What went wrong with one claim, said of the group. */
 function ofMember({ name }: CutGroup, claim: string, error: unknown): unknown {
   if (!isHoldfastError(error)) return error;
-  const reason = `${claim}: ${error.message.replace(/\.$/, '')}`;
-  return new HoldfastError('GROUP_NOT_CUT', { group: name, reason }, { cause: error });
+  const cause = `${claim}: ${error.message.replace(/\.$/, '')}`;
+  return new HoldfastError('GROUP_NOT_CUT', { group: name, cause }, { cause: error });
 }

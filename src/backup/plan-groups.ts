@@ -67,9 +67,9 @@ function planGroup(
   return { changed, cut: { ...cut, snapshot: way, reason } };
 }
 
-function blockAll(group: string, claims: readonly ReadyClaim[], reason: string): LeftClaim[] {
+function blockAll(group: string, claims: readonly ReadyClaim[], cause: string): LeftClaim[] {
   return claims.map(({ claim }) => {
-    const error = new HoldfastError('GROUP_NOT_CUT', { group, reason });
+    const error = new HoldfastError('GROUP_NOT_CUT', { group, cause });
     return { status: 'blocked', claim, error };
   });
 }

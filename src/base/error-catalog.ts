@@ -414,7 +414,7 @@ export const catalog = {
     retryable: true,
   },
   GROUP_NOT_CUT: {
-    message: 'The claims of group {group} cannot be cut together: {reason}.',
+    message: 'The claims of group {group} cannot be cut together: {cause}.',
     hint: 'A group is cut whole or not at all, and nothing is left over. Mend what is named, or back up the claims without a group.',
     retryable: true,
   },

@@ -248,6 +248,6 @@ function problemOf(group: KubeObject | undefined): string | undefined {
   return textAt(group, 'status', 'error', 'message');
 }
 
-function notCut({ group }: GroupSnapshotWatch, reason: string): HoldfastError {
-  return new HoldfastError('GROUP_NOT_CUT', { group, reason });
+function notCut({ group }: GroupSnapshotWatch, cause: string): HoldfastError {
+  return new HoldfastError('GROUP_NOT_CUT', { group, cause });
 }
