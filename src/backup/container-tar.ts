@@ -114,7 +114,8 @@ interface Heard {
 
 /** One line of standard error: `tar: PATH: MESSAGE`. A shrunk file was filled up with zeros, so it is a problem. */
 function hear(line: string): Heard {
-  const text = line.replace(/^(tar|bsdtar): /, '');
+  // BusyBox has it the other way round.
+  const text = line.replace(/^(tar|bsdtar): /, '').replace(/^can't open '(.*)': /, '$1: ');
   const split = text.indexOf(': ');
   const [path, message] = split < 0 ? ['.', text] : [text.slice(0, split), text.slice(split + 2)];
   const kinds: readonly [Heard['kind'], RegExp][] = [

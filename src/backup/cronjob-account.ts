@@ -1,13 +1,6 @@
 /** The accounts that the CronJob of a policy and its movers run as, and what the first may do where. Pure. */
 import type { BackupPolicy } from '../policy/schema.ts';
-import {
-  backupClusterRole,
-  backupRole,
-  hookRole,
-  type PolicyRule,
-  snapshotOnlyRole,
-  staticPairRole,
-} from './rights.ts';
+import { backupClusterRole, backupRole, type PolicyRule, podRole, snapshotOnlyRole, staticPairRole } from './rights.ts';
 
 /** Where the CronJob lives, and the name of all that belongs to it there. */
 export interface CronJobHome {
@@ -52,7 +45,7 @@ export function accountObjects(policy: BackupPolicy, home: CronJobHome): object[
   return [
     account(name, home.namespace),
     ...(policy.spec.mover?.serviceAccountName === undefined ? movers : []),
-    ...granted([...claimsRole(policy, isOwn), ...hookRole(policy.spec.hooks)], namespace),
+    ...granted([...claimsRole(policy, isOwn), ...podRole(policy.spec)], namespace),
     ...(isOwn ? granted(backupRole, home.namespace) : []),
     ...granted([...backupClusterRole, ...(isOwn ? staticPairRole : [])]),
   ];

@@ -21,7 +21,12 @@ export type MethodChoice =
       readonly storageClass: KubeObject;
     }
   | { readonly method: 'FileCopy'; readonly reason: string }
-  | { readonly method: 'ExecStream'; readonly reason: string };
+  | {
+      readonly method: 'ExecStream';
+      readonly reason: string;
+      /** What stands against the methods that come first, where this one was not asked for. */
+      readonly instead?: string;
+    };
 
 export interface MethodQuestion {
   readonly wish: MethodWish;
@@ -46,7 +51,7 @@ export function chooseMethod(
   if (typeof way === 'string') {
     if (asked !== undefined) return unsupported(source, way);
     const reason = `there can be no snapshot: ${way}`;
-    const copy = isForOnePod(source) ? streamOut(source, reason) : liveCopy(source, reason);
+    const copy = isForOnePod(source) ? streamOut(source, reason, way) : liveCopy(source, reason);
     return copy instanceof HoldfastError ? unsupported(source, `${way}; ${String(copy.context.reason)}`) : copy;
   }
   if (question.wish === 'Snapshot') return { method: 'Snapshot', reason: asked ?? '', class: way };
@@ -92,9 +97,13 @@ function liveCopy(source: BackupSource, reason: string): MethodChoice | Holdfast
 }
 
 /** Out of the pod that has it, without a second one (R6.1). */
-function streamOut({ title, volumeMode }: BackupSource, reason: string): MethodChoice | HoldfastError {
+function streamOut(
+  { title, volumeMode }: BackupSource,
+  reason: string,
+  instead?: string,
+): MethodChoice | HoldfastError {
   if (volumeMode === 'Block') return refusedStream(title, 'a raw block volume has no files');
-  return { method: 'ExecStream', reason };
+  return { method: 'ExecStream', reason, ...(instead === undefined ? {} : { instead }) };
 }
 
 function isForOnePod({ accessModes }: BackupSource): boolean {
@@ -117,7 +126,7 @@ function chooseStorageClass(source: BackupSource, { storageClasses }: ClusterFac
   );
 }
 
-function unsupported({ title }: BackupSource, reason: string): HoldfastError {
+export function unsupported({ title }: BackupSource, reason: string): HoldfastError {
   return new HoldfastError('SNAPSHOT_UNSUPPORTED', { claim: title, reason });
 }
 

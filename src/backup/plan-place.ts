@@ -5,7 +5,7 @@ import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { topologyOf } from '../manifest/topology.ts';
 import { type ConsumerMount, findConsumerMount } from './consumer-mount.ts';
 import type { ClaimFacts, ClusterFacts, NodeFacts } from './facts.ts';
-import { type MethodChoice, refusedCopy, refusedStream } from './plan-method.ts';
+import { type MethodChoice, refusedCopy, refusedStream, unsupported } from './plan-method.ts';
 import { type BackupSource, nodeSelectorOf } from './source.ts';
 
 export interface MoverPlace {
@@ -27,7 +27,7 @@ export function choosePlace(
   choice: MethodChoice,
   cluster: ClusterFacts,
 ): MoverPlace | HoldfastError {
-  if (choice.method === 'ExecStream') return inConsumer(facts, source);
+  if (choice.method === 'ExecStream') return inConsumer(facts, source, choice.instead);
   if (choice.method === 'FileCopy') return besidePods(facts, source, cluster);
   if (choice.method === 'Snapshot') {
     return { selector: undefined, words: 'none', reason: 'nothing is moved: the data stays in the storage system' };
@@ -61,9 +61,13 @@ function besidePods(facts: ClaimFacts, source: BackupSource, cluster: ClusterFac
 }
 
 /** The container that writes the stream; this process reads it. */
-function inConsumer({ pods }: ClaimFacts, source: BackupSource): MoverPlace | HoldfastError {
+function inConsumer({ pods }: ClaimFacts, source: BackupSource, instead?: string): MoverPlace | HoldfastError {
   const consumer = findConsumerMount(pods, source.claim.metadata.name);
-  if (typeof consumer === 'string') return refusedStream(source.title, consumer);
+  if (typeof consumer === 'string') {
+    return instead === undefined
+      ? refusedStream(source.title, consumer)
+      : unsupported(source, `${instead}; ${consumer}, out of which its files could be streamed`);
+  }
   const words = `container ${consumer.container} of pod ${consumer.pod}`;
   return { selector: undefined, words, reason: `it has the volume at ${consumer.folder}`, consumer };
 }

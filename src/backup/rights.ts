@@ -2,7 +2,7 @@
  * The rights that backups need, in two steps: a Role in the namespace of the claims, and a ClusterRole for what has no
  * namespace. docs/rights.md explains each line; test/cluster/tests/policy.test.ts runs with exactly these.
  */
-import type { HookRule } from '../policy/hooks-schema.ts';
+import type { BackupPolicy } from '../policy/schema.ts';
 
 export interface PolicyRule {
   readonly apiGroups: readonly string[];
@@ -31,8 +31,8 @@ export const backupRole: readonly PolicyRule[] = [
   },
 ];
 
-/** Only where hooks run commands. Since 1.35 `create` is asked for, before that `get` was (R9.7). */
-export const commandHookRole: readonly PolicyRule[] = [
+/** Only where hooks or ExecStream run commands. Since 1.35 `create` is asked for, before that `get` was (R9.7). */
+export const commandRole: readonly PolicyRule[] = [
   { apiGroups: [''], resources: ['pods/exec'], verbs: ['get', 'create'] },
 ];
 
@@ -41,11 +41,12 @@ export const scaleHookRole: readonly PolicyRule[] = [
   { apiGroups: ['apps'], resources: ['statefulsets', 'deployments'], verbs: ['get', 'list', 'watch', 'patch'] },
 ];
 
-/** What the hooks of a policy need beyond backupRole. */
-export function hookRole(hooks: readonly HookRule[] = []): readonly PolicyRule[] {
+/** What a policy needs in the pods of its claims, beyond backupRole. */
+export function podRole({ hooks = [], method, methods = [] }: BackupPolicy['spec']): readonly PolicyRule[] {
   const scales = hooks.some(({ scaleToZero }) => scaleToZero !== undefined);
-  const commands = hooks.some(({ pods }) => pods !== undefined);
-  return [...(commands ? commandHookRole : []), ...(scales ? scaleHookRole : [])];
+  const streams = [method, ...methods.map((rule) => rule.method)].includes('ExecStream');
+  const commands = streams || hooks.some(({ pods }) => pods !== undefined);
+  return [...(commands ? commandRole : []), ...(scales ? scaleHookRole : [])];
 }
 
 /** Instead of backupRole where movers run elsewhere and never beside the claims. */

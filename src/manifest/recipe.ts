@@ -81,7 +81,7 @@ export const recipeSchema = z.looseObject({
   recordedAt: z.string(),
   tool: z.looseObject({ name: z.string(), version: z.string() }),
   cluster: z.looseObject({ uid: z.string().nullable(), name: z.string().nullable() }),
-  /** How the data was cut: `SnapshotMove`, `FileCopy`. */
+  /** How the data was cut: `SnapshotMove`, `FileCopy`, `ExecStream`. */
   method: z.string(),
   /**
    * `application`: at one instant for which hooks had prepared the application; `crash`: at one instant, as after a power

@@ -66,6 +66,18 @@ function claim(name: string, shape: ClaimShape = {}): ClaimFacts {
 const pod = (name: string, nodeName?: string, more: object = {}) =>
   object('Pod', name, { metadata: { namespace: 'shop', ...more }, spec: { nodeName } });
 
+/** A running pod that has the claim at /data. */
+const consumer = (name: string, claimName: string) =>
+  object('Pod', name, {
+    metadata: { namespace: 'shop' },
+    spec: {
+      nodeName: 'node-b',
+      containers: [{ name: 'main', volumeMounts: [{ name: 'files', mountPath: '/data' }] }],
+      volumes: [{ name: 'files', persistentVolumeClaim: { claimName } }],
+    },
+    status: { phase: 'Running', containerStatuses: [{ name: 'main', state: { running: {} } }] },
+  });
+
 function planOf(facts: ClaimFacts, wishes: PlanWishes = {}, more: Partial<ClusterFacts> = {}): PlannedClaim {
   const all: BackupFacts = { cluster: { ...cluster, ...more }, claims: [facts], missing: [] };
   return planBackup(all, wishes).claims[0]!;
@@ -125,6 +137,12 @@ test('by itself a claim is cut where its driver can, and copied while in use whe
       noSnapshots,
       'blocked SNAPSHOT_UNSUPPORTED',
     ],
+    [
+      'one pod without snapshots, which is running',
+      claim('d', { spec: { accessModes: ['ReadWriteOncePod'] }, pods: [consumer('web', 'd')] }),
+      noSnapshots,
+      'ExecStream, container main of pod web',
+    ],
     ['no class to read it by', claim('d', { spec: { storageClassName: 'gone' } }), {}, 'blocked SNAPSHOT_UNSUPPORTED'],
     [
       'another class to read it by',
@@ -151,6 +169,25 @@ test('a method that was asked for is taken or refused, never replaced', () => {
         'blocked LIVE_COPY_REFUSED',
       ],
       [{ snapshotClass: 'nope' }, claim('d'), {}, 'blocked SNAPSHOT_UNSUPPORTED'],
+      [
+        { method: 'ExecStream' },
+        claim('d', { pods: [consumer('web', 'd')] }),
+        {},
+        'ExecStream, container main of pod web',
+      ],
+      [{ method: 'ExecStream' }, claim('d'), {}, 'blocked STREAM_REFUSED'],
+      [
+        { method: 'ExecStream', writable: false },
+        claim('d', { pods: [consumer('web', 'd')] }),
+        {},
+        'blocked PASSWORD_MISSING',
+      ],
+      [
+        { method: 'ExecStream' },
+        claim('d', { spec: { volumeMode: 'Block' }, pods: [consumer('web', 'd')] }),
+        {},
+        'blocked STREAM_REFUSED',
+      ],
     ];
   for (const [wish, facts, more, expected] of table) expect(shortOf(planOf(facts, wish, more))).toBe(expected);
 });

@@ -4,7 +4,7 @@ import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { expect, test } from 'vitest';
 import { stringify } from 'yaml';
-import { backupClusterRole, backupRole, commandHookRole, scaleHookRole } from '../../src/backup/rights.ts';
+import { backupClusterRole, backupRole, commandRole, scaleHookRole } from '../../src/backup/rights.ts';
 import { restoreClusterRole, restoreRole } from '../../src/restore/rights.ts';
 
 const root = join(import.meta.dirname, '../..');
@@ -24,7 +24,7 @@ test('every rule that the code cites is explained', async () => {
 test('the rights in the documentation are those that the cluster tests run with', () => {
   const text = docs('rights.md');
   const flow = { collectionStyle: 'flow', flowCollectionPadding: false, lineWidth: 0 } as const;
-  const hooks = [commandHookRole, scaleHookRole];
+  const hooks = [commandRole, scaleHookRole];
   for (const rules of [backupRole, backupClusterRole, ...hooks, restoreRole, restoreClusterRole]) {
     expect(text).toContain(rules.map((rule) => `- ${stringify(rule, flow).trim()}\n`).join(''));
   }
