@@ -2,7 +2,7 @@
  * A backup as scripts and people see it: the fields of `list --json`, and the cells of the tables.
  */
 import type { Layout } from '../base/layouts.ts';
-import { claimOf, isOwnTag, type NamedSnapshot } from '../repository/claim-layout.ts';
+import { claimOf, isInStorage, isOwnTag, type NamedSnapshot } from '../repository/claim-layout.ts';
 
 /** An element of `holdfast list --json`. Fields without a value are left out. */
 export interface BackupEntry {
@@ -31,9 +31,18 @@ export interface BackupEntry {
   readonly storedBytes?: number;
   /** Why no rule may remove it. */
   readonly held?: readonly string[];
+  /** Of a backup whose data is a CSI snapshot in a storage system: whether it is still there. */
+  readonly dataInStorage?: StorageState;
 }
 
-export function describeBackup(snapshot: NamedSnapshot, held?: readonly string[]): BackupEntry {
+export type StorageState = 'present' | 'gone' | 'unknown';
+
+/** `stored`: what the cluster says of a snapshot; unknown where nobody could ask it. */
+export function describeBackup(
+  snapshot: NamedSnapshot,
+  held?: readonly string[],
+  stored: StorageState = 'unknown',
+): BackupEntry {
   const { id, time, hostname = '', paths, tags = [], tree, summary } = snapshot;
   const { namespace, claim, layout } = claimOf(snapshot) ?? {};
   return {
@@ -56,6 +65,7 @@ export function describeBackup(snapshot: NamedSnapshot, held?: readonly string[]
       addedBytes: summary?.data_added,
       storedBytes: summary?.data_added_packed,
       held,
+      dataInStorage: isInStorage(snapshot) ? stored : undefined,
     }),
   };
 }
@@ -69,8 +79,9 @@ export function isIncomplete({ state }: BackupEntry): boolean {
   return state === 'incomplete';
 }
 
-export function shownTags({ tags, state, held }: BackupEntry): string[] {
+export function shownTags({ tags, state, held, dataInStorage }: BackupEntry): string[] {
   return [
+    ...(dataInStorage === undefined ? [] : [`CSI snapshot, ${dataInStorage}`]),
     ...(state === 'incomplete' ? ['incomplete'] : []),
     ...(held === undefined ? [] : ['held']),
     ...tags.filter((tag) => !isOwnTag(tag)),

@@ -3,19 +3,22 @@
  */
 import { readFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
-import { lastBackupsOf, readHistory } from '../backup/history.ts';
+import { clusterNameOf, lastBackupsOf, readHistory, refuseTakenName } from '../backup/history.ts';
 import { planPolicyRetention } from '../backup/policy-retention.ts';
 import type { Retry } from '../backup/retry.ts';
 import { type PolicyResult, planPolicy, runPolicy } from '../backup/run-policy.ts';
 import { HoldfastError, messageOf } from '../base/errors.ts';
+import type { Cluster } from '../cluster/client.ts';
 import { newRunId, randomPart } from '../cluster/labels.ts';
 import { findPolicy, type PolicyWithRepository, parsePolicyFile } from '../policy/policy-file.ts';
 import type { ForgetPlan } from '../repository/forget.ts';
+import type { Repository } from '../repository/repository.ts';
 import { printBackupPlan } from './backup-plan-report.ts';
 import { withKnownRepository } from './claim-backup.ts';
 import type { ClaimBackupOptionValues } from './claim-options.ts';
 import { incompleteBackup, printOutcome, printShrunken, printUncovered, throwFirst } from './claim-report.ts';
 import type { CommandContext } from './command.ts';
+import { keptIfReachable } from './kept-backups.ts';
 import { moverSettings, moverWishes } from './mover-access.ts';
 import { clusterUidOf, withCluster } from './open-cluster.ts';
 import { withRepository } from './open-repository.ts';
@@ -83,8 +86,7 @@ async function showPlan(
 ): Promise<void> {
   const { plan } = await withCluster(context, (cluster) =>
     withKnownRepository(contextOf(choice, context), async (repository) => {
-      const uid = repository && (await clusterUidOf(cluster, options.clusterUid));
-      const last = repository && lastBackupsOf(await readHistory(repository), uid ?? '');
+      const last = repository && (await readLast(cluster, repository, options));
       const { method, snapshotClass } = options;
       const wishes = { method, snapshotClass, retry, movers: moverWishes(options, context, choice.policy) };
       return planPolicy(cluster, choice.policy, last ?? new Map(), { ...wishes, signal: context.signal });
@@ -94,6 +96,18 @@ async function showPlan(
   if (plan.claims.some(({ status }) => status === 'blocked')) context.endWith(1);
 }
 
+/** Throws CLUSTER_NAME_TAKEN. */
+async function readLast(
+  cluster: Cluster,
+  repository: Repository,
+  { clusterUid: given, clusterName }: ClaimBackupOptionValues,
+) {
+  const clusterUid = await clusterUidOf(cluster, given);
+  const history = await readHistory(repository);
+  refuseTakenName(history, clusterUid, clusterNameOf(clusterUid, clusterName));
+  return lastBackupsOf(history, clusterUid);
+}
+
 /** What the retention of a policy would remove now. */
 export function planByPolicy(
   choice: PolicyWithRepository,
@@ -101,9 +115,10 @@ export function planByPolicy(
   context: CommandContext,
 ): Promise<ForgetPlan> {
   const plan = (uid: string): Promise<ForgetPlan> =>
-    withRepository(contextOf(choice, context), (repository) =>
-      planPolicyRetention(repository, { policy: choice.policy, clusterUid: uid }),
-    );
+    withRepository(contextOf(choice, context), async (repository) => {
+      const kept = await keptIfReachable(context, repository);
+      return planPolicyRetention(repository, { policy: choice.policy, clusterUid: uid, kept });
+    });
   if (clusterUid !== undefined) return plan(clusterUid);
   return withCluster(context, async (cluster) => plan(await clusterUidOf(cluster, undefined)));
 }

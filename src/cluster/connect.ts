@@ -58,8 +58,16 @@ export async function readClusterUid(cluster: Cluster): Promise<string | undefin
   }
 }
 
+/** Where it finds nothing, the library makes up a server that nobody named. */
+function loadDefault(config: KubeConfig): void {
+  config.loadFromDefault();
+  if (config.getCurrentCluster()?.server !== 'http://localhost:8080') return;
+  const reason = 'there is no kubeconfig, and this is no pod with a service account';
+  throw new HoldfastError('CLUSTER_UNREACHABLE', { server: 'the default kubeconfig', reason });
+}
+
 function load(config: KubeConfig, { kubeconfig, context }: ConnectOptions): void {
-  if (kubeconfig === undefined) config.loadFromDefault();
+  if (kubeconfig === undefined) loadDefault(config);
   else if (existsSync(kubeconfig)) config.loadFromFile(kubeconfig);
   else throw new HoldfastError('CLUSTER_UNREACHABLE', { server: kubeconfig, reason: 'there is no such file' });
   if (context === undefined) return;

@@ -5,6 +5,7 @@ import { beforeAll, expect, test } from 'vitest';
 import { chooseBackup } from '../../src/cli/choose-backup.ts';
 import { createOutput } from '../../src/cli/output.ts';
 import { encodeRecipe } from '../../src/manifest/recipe.ts';
+import { storeRecord } from '../../src/repository/ledger/store-record.ts';
 import { openRepository } from '../../src/repository/repository.ts';
 import { openStore } from '../../src/store/open-store.ts';
 import { backupFolder } from '../../src/volume/backup.ts';
@@ -75,4 +76,40 @@ test('a person is told what a name turned out to be, a script is not', async () 
   };
   expect(await noteFor(true, false)).toMatch(/^backup [0-9a-f]{8} of shop\/data, .* \(1h.* ago\)\n$/);
   expect([await noteFor(false, false), await noteFor(true, true)]).toEqual(['', '']);
+});
+
+test('a backup whose data is a CSI snapshot says so everywhere, and is not forgotten where that cannot be removed', async () => {
+  const store = await openStore(place.repository);
+  const keptSnapshot = {
+    ...{
+      driver: 'csi.example.com',
+      handle: 'snap-7',
+      class: null,
+      namespace: 'shop',
+      name: 'kept',
+      content: 'content-7',
+    },
+    ...{ restoreSizeBytes: null, cutAt: null, contentMarks: { annotations: {}, labels: {} } },
+  };
+  const id = await storeRecord(await openRepository(store, password), {
+    path: '/shop/kept',
+    folders: ['shop', 'kept'],
+    tags: ['namespace=shop', 'claim=kept', 'uid=1', 'run=r', 'method=Snapshot', 'state=complete'],
+    host: 'cluster-1',
+    fileName: 'manifest.json',
+    content: encodeRecipe({ ...recipeOf(), method: 'Snapshot', keptSnapshot }),
+  });
+  await store.close();
+  const list = JSON.parse((await place.cli('list', '--json')).stdout);
+  expect(list.find((entry: { id: string }) => entry.id === id)).toMatchObject({
+    claim: 'kept',
+    dataInStorage: 'unknown',
+  });
+  const { stdout } = await place.cli('show', 'shop/kept');
+  expect(stdout).toMatch(/^data +CSI snapshot in the storage system, unknown$/m);
+  expect(stdout).toMatch(/^snapshot +snap-7 of csi\.example\.com, unknown$/m);
+  const forgotten = await place.cli('forget', id);
+  expect(forgotten.exitCode).toBe(3);
+  expect(forgotten.stderr).toContain('CSI snapshot in a storage system that cannot be reached from here');
+  expect((await place.cli('show', id)).exitCode).toBe(0);
 });

@@ -1,6 +1,7 @@
 import { HoldfastError } from '../../base/errors.ts';
 import { type CalendarSpan, parseSpan } from '../../policy/calendar-span.ts';
 import { isEmptyPolicy, type RetentionPolicy } from '../../policy/retention.ts';
+import { isInStorage } from '../../repository/claim-layout.ts';
 import {
   executeForget,
   type ForgetGroup,
@@ -108,10 +109,14 @@ async function makePlan(repository: Repository, given: Options, names: readonly 
 async function remove(
   repository: Repository,
   plan: ForgetPlan,
-  { output }: CommandContext,
+  context: CommandContext,
   signal: AbortSignal,
 ): Promise<void> {
-  const { removed, errors, records } = await executeForget(repository, plan, { signal });
+  const { output } = context;
+  const isKept = plan.groups.some(({ remove }) => remove.some(isInStorage));
+  const { removed, errors, records } = isKept
+    ? await (await import('../kept-backups.ts')).forgetWithStorage(repository, plan, context, signal)
+    : await executeForget(repository, plan, { signal });
   for (const { id, message } of errors) {
     output.problem(`cannot remove ${shortId(id)}: ${message}`, { type: 'backup-error', id, message });
   }
@@ -131,7 +136,9 @@ function printPlan({ groups }: ForgetPlan, output: Output): void {
     }
     for (const snapshot of group.remove) {
       const subject = group.paths.length > 0 ? '' : subjectOf(describeBackup(snapshot));
-      output.line(`  remove  ${shortId(snapshot.id)}  ${formatTime(snapshot.time)}  ${subject}`.trimEnd());
+      output.line(
+        `  remove  ${shortId(snapshot.id)}  ${formatTime(snapshot.time)}  ${subject}${isInStorage(snapshot) ? '  and its CSI snapshot' : ''}`.trimEnd(),
+      );
     }
   }
 }

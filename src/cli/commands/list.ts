@@ -1,7 +1,9 @@
 import { HoldfastError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
+import { isInStorage } from '../../repository/claim-layout.ts';
+import type { Repository } from '../../repository/repository.ts';
 import { backupsOf, listSnapshots } from '../../repository/snapshots.ts';
-import { defineCommand, flag } from '../command.ts';
+import { type CommandContext, defineCommand, flag } from '../command.ts';
 import { type BackupEntry, describeBackup, shownTags, subjectOf } from '../describe-backup.ts';
 import { heldReasons, ledgerOr } from '../held-backups.ts';
 import { withRepository } from '../open-repository.ts';
@@ -27,7 +29,8 @@ export const listCommand = defineCommand({
       const snapshots = await listSnapshots(repository, { onError: (error) => damaged.push(error) });
       const found = backupsOf(snapshots, filterFrom(options));
       const held = heldReasons(await ledgerOr(repository, snapshots, (error) => damaged.push(error)), found);
-      const entries = found.map((backup) => describeBackup(backup, held.get(backup.id)));
+      const kept = found.some(isInStorage) ? await askCluster(context, repository) : undefined;
+      const entries = found.map((backup) => describeBackup(backup, held.get(backup.id), kept?.stateOf(backup)));
       if (context.output.json) context.output.value(entries);
       else printTable(entries, context.output);
       for (const error of damaged) context.output.problem(`error: ${error.message}`, error.toJSON());
@@ -38,6 +41,12 @@ export const listCommand = defineCommand({
       }
     }),
 });
+
+/** Only the cluster knows whether snapshots in its storage are still there. */
+async function askCluster(context: CommandContext, repository: Repository) {
+  const { keptIfReachable } = await import('../kept-backups.ts');
+  return keptIfReachable(context, repository);
+}
 
 function printTable(entries: readonly BackupEntry[], output: Output): void {
   if (entries.length === 0) {

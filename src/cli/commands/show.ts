@@ -1,13 +1,15 @@
 import { isHoldfastError } from '../../base/errors.ts';
 import { formatSize } from '../../base/units.ts';
 import type { Recipe } from '../../manifest/recipe.ts';
+import { claimOf, isInStorage } from '../../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../../repository/format/snapshot.ts';
 import { findSnapshot } from '../../repository/snapshots.ts';
 import { readRecipe } from '../../restore/read-recipe.ts';
 import { ageOf, backupArgumentHelp } from '../choose-backup.ts';
 import { defineCommand } from '../command.ts';
-import { type BackupEntry, describeBackup, subjectOf } from '../describe-backup.ts';
+import { type BackupEntry, describeBackup, type StorageState, subjectOf } from '../describe-backup.ts';
 import { readHeld } from '../held-backups.ts';
+import { keptIfReachable } from '../kept-backups.ts';
 import { withRepository } from '../open-repository.ts';
 import { formatCount, formatTime, type Output } from '../output.ts';
 import { isRunName, showRun } from '../run-report.ts';
@@ -34,17 +36,19 @@ export const showCommand = defineCommand({
       }
       const snapshot = await findSnapshot(repository, name, filterFrom(given));
       const { held } = await readHeld(repository);
-      const entry = describeBackup(snapshot, held.get(snapshot.id));
       const { output } = context;
-      const show = (recipe: Recipe | null): void => {
+      const show = async (recipe: Recipe | null): Promise<void> => {
+        const isKept = isInStorage(snapshot) || recipe?.keptSnapshot !== undefined;
+        const stored = isKept ? (await keptIfReachable(context, repository))?.stateOf(snapshot) : undefined;
+        const entry = describeBackup(snapshot, held.get(snapshot.id), stored);
         if (output.json) output.value({ type: 'backup', ...entry, ...furtherFacts(snapshot), recipe });
-        else printFacts([...backupFacts(snapshot, entry), ...(recipe ? recipeFacts(recipe) : [])], output);
+        else printFacts([...backupFacts(snapshot, entry), ...(recipe ? recipeFacts(recipe, stored) : [])], output);
       };
       try {
-        show(entry.claim === undefined ? null : await readRecipe(repository, snapshot));
+        await show(claimOf(snapshot)?.claim === undefined ? null : await readRecipe(repository, snapshot));
       } catch (error) {
         // Everything else is known all the same.
-        if (isHoldfastError(error, 'RECIPE_UNREADABLE')) show(null);
+        if (isHoldfastError(error, 'RECIPE_UNREADABLE')) await show(null);
         throw error;
       }
     }),
@@ -85,6 +89,7 @@ function backupFacts(snapshot: StoredSnapshot, entry: BackupEntry): Fact[] {
     ['size', size(entry.sizeBytes)],
     ['new data', size(entry.addedBytes)],
     ['stored', size(entry.storedBytes)],
+    ['data', entry.dataInStorage && `CSI snapshot in the storage system, ${entry.dataInStorage}`],
     ['held', entry.held?.join('; ')],
     ['kept', snapshot.delete === undefined || snapshot.delete === 'NotSet' ? undefined : keptLine(snapshot.delete)],
   ];
@@ -99,8 +104,9 @@ function keptLine(mark: Exclude<StoredSnapshot['delete'], undefined>): string {
   return typeof mark === 'object' ? `until ${mark.After}` : 'for good';
 }
 
-function recipeFacts(recipe: Recipe): Fact[] {
-  const { claim, storageClass, topology, sizes, reclaimPolicy, accessModes, volumeMode, consumers } = recipe;
+function recipeFacts(recipe: Recipe, stored: StorageState = 'unknown'): Fact[] {
+  const { claim, storageClass, topology, sizes, reclaimPolicy, accessModes, volumeMode, consumers, keptSnapshot } =
+    recipe;
   const places = [...topology.zones, ...topology.hosts];
   return [
     ['claim', `${claim.metadata.namespace}/${claim.metadata.name}`],
@@ -113,6 +119,7 @@ function recipeFacts(recipe: Recipe): Fact[] {
     ['reclaim', reclaimPolicy ?? undefined],
     ['used by', consumers.map(consumerName).join(', ')],
     ['method', recipe.method],
+    ['snapshot', keptSnapshot && `${keptSnapshot.handle} of ${keptSnapshot.driver}, ${stored}`],
     ['not read', recipe.unread.join(', ')],
     ['left out', recipe.redacted.join(', ')],
   ];
