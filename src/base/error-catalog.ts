@@ -277,6 +277,10 @@ export const catalog = {
     message: 'The backups of {cluster} cannot become those of this cluster: {reason}.',
     hint: '`holdfast list --json` shows the clusters as the tags cluster-uid=.',
   },
+  SELECTION_EMPTY: {
+    message: 'None of the {count} claims that were looked at fulfils the conditions.',
+    hint: 'Run it with --plan, which says why each one is left out.',
+  },
   FORGET_REFUSED: {
     message: 'The rules keep no backup at all of {group}; nothing was removed.',
     hint: 'Give a rule that keeps at least one, such as --keep-last 1.',

@@ -73,6 +73,7 @@ async function run(
       const identity = repository && (await identify(cluster, repository, options, context));
       await putBackLeftAtZero(cluster, selection.scope, common);
       const { plan, facts } = await planSelected(cluster, selection, options, context);
+      refuseEmpty(selection, plan);
       const ended = await runToEnd(cluster, plan, {
         // Somebody is there who can try again, and knows better whether that makes sense.
         limits: { claims: options.parallel ?? defaultLimits.claims, retries: 0 },
@@ -104,8 +105,15 @@ async function identify(
   { settings }: CommandContext,
 ) {
   const clusterUid = await clusterUidOf(cluster, given);
-  refuseTakenName(await readHistory(repository), clusterUid, clusterNameOf(clusterUid, clusterName));
-  return { clusterUid, clusterName, hostname: hostname(), podUid: settings.env.HOLDFAST_POD_UID };
+  const history = await readHistory(repository);
+  refuseTakenName(history, clusterUid, clusterNameOf(clusterUid, clusterName));
+  return { history, clusterUid, clusterName, hostname: hostname(), podUid: settings.env.HOLDFAST_POD_UID };
+}
+
+/** Who chooses claims by conditions counts on some backup. Throws SELECTION_EMPTY. */
+function refuseEmpty({ select }: ClaimSelection, { claims }: BackupPlan): void {
+  if (select === undefined || claims.some(({ status }) => status !== 'uncovered')) return;
+  throw new HoldfastError('SELECTION_EMPTY', { count: claims.length });
 }
 
 /** The backups are made by then: a failure is told with theirs. */
@@ -140,12 +148,13 @@ async function showPlan(
 ): Promise<void> {
   const { plan } = await withCluster(context, (cluster) =>
     withKnownRepository(context, async (repository) => {
-      const uid = repository && (await clusterUidOf(cluster, options.clusterUid));
-      const last = repository && lastBackupsOf(await readHistory(repository), uid ?? '');
+      const identity = repository && (await identify(cluster, repository, options, context));
+      const last = identity && lastBackupsOf(identity.history, identity.clusterUid);
       return planSelected(cluster, selection, options, context, last);
     }),
   );
   printBackupPlan(plan, context.output);
+  refuseEmpty(selection, plan);
   const isBad = ({ status }: PlannedClaim): boolean =>
     selection.select === undefined ? status !== 'ready' : status === 'blocked';
   if (plan.claims.some(isBad)) context.endWith(1);

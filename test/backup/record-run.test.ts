@@ -4,7 +4,7 @@ import { planAdoption } from '../../src/backup/adopt-cluster.ts';
 import { clusterNameOf, readHistory, refuseTakenName } from '../../src/backup/history.ts';
 import type { LeftClaim } from '../../src/backup/plan.ts';
 import { applyPolicyRetention, planPolicyRetention } from '../../src/backup/policy-retention.ts';
-import { noteRun, type RunIdentity, underLock } from '../../src/backup/record-run.ts';
+import { noteRun, type RunIdentity, runToEnd, underLock } from '../../src/backup/record-run.ts';
 import { onlyRetried, retryOf } from '../../src/backup/retry.ts';
 import type { ClaimBackupResult } from '../../src/backup/run.ts';
 import { findShrunken } from '../../src/backup/shrunken.ts';
@@ -187,6 +187,29 @@ test('a run that was ended by a signal still says so', async () => {
   );
   const [run] = await readRuns(repository, await listSnapshots(repository));
   expect(run?.document).toMatchObject({ ended: 'interrupted', claims: [{ status: 'failed', code: 'INTERRUPTED' }] });
+});
+
+test('what a signal kept a run from is told as failed with it, and what it left out as left out', async () => {
+  const error = new HoldfastError('INTERRUPTED', { signal: 'SIGTERM' });
+  const ready = {
+    status: 'ready',
+    claim: 'shop/data',
+    source: { claim: { metadata: { name: 'data', namespace: 'shop' } } },
+  };
+  const claims = [left('shop/off', 'skipped'), ready, left('shop/other', 'uncovered')];
+  const common = { signal: AbortSignal.abort(error) };
+  const ended = await runToEnd(
+    {} as never,
+    { claims, groups: [] } as never,
+    { limits: { claims: 1, retries: 0 }, common } as never,
+  );
+  expect(ended.outcomes.map(({ claim, status }) => [claim, status])).toEqual([
+    ['shop/off', 'skipped'],
+    ['shop/data', 'failed'],
+  ]);
+  expect(ended.outcomes[1]).toMatchObject({ error });
+  expect(ended.uncovered.map(({ claim }) => claim)).toEqual(['shop/other']);
+  expect(ended.interruption).toEqual({ error });
 });
 
 test('a record that cannot be read stops the retention of policies, and no backup', async () => {
