@@ -18,6 +18,7 @@ import { gatherFacts } from './gather-facts.ts';
 import { gatherGroupFacts } from './gather-groups.ts';
 import { clusterNameOf, lastBackupsOf, readHistory, refuseTakenName } from './history.ts';
 import { groupByHooks } from './hook-groups.ts';
+import { sweepOrphans } from './orphans.ts';
 import { type BackupPlan, type LeftClaim, planBackup } from './plan.ts';
 import { planGroups } from './plan-groups.ts';
 import type { MoverWishes } from './plan-mover.ts';
@@ -25,7 +26,7 @@ import { moverSettingsOf } from './policy-mover.ts';
 import { applyPolicyRetention } from './policy-retention.ts';
 import { type EndedRun, lockHostOf, type NotedRun, noteRun, runToEnd, underLock } from './record-run.ts';
 import { onlyRetried, type Retry } from './retry.ts';
-import type { BackupEvent, BackupFinder, BackupTimeouts } from './run.ts';
+import { type BackupEvent, type BackupFinder, type BackupTimeouts, backupTimeouts } from './run.ts';
 import { type ClaimOutcome, type ClaimsRun, limitsOf } from './run-claims.ts';
 import { putBackLeftAtZero } from './scale-hook.ts';
 import type { Shrunken } from './shrunken.ts';
@@ -87,6 +88,7 @@ export async function runPolicy(cluster: Cluster, repository: Repository, o: Pol
   await putBackLeftAtZero(cluster, { namespaces: [policy.metadata.namespace] }, o);
   const { plan, facts } = await planPolicy(cluster, policy, lastBackupsOf(history, clusterUid), o);
   refuseEmpty(policy, plan);
+  await sweepOrphansOf(cluster, facts, o);
   const ended = await runToEnd(cluster, plan, {
     limits: { ...limitsOf(policy), ...(o.claimsAtOnce === undefined ? {} : { claims: o.claimsAtOnce }) },
     common: { ...commonOf(o, backupFinder(repository), facts), writable: repository, lockHost: lockHostOf(o) },
@@ -147,6 +149,20 @@ function resultOf(
     removalErrors: forgotten?.errors ?? [],
     failures: [noted.error, unlocked?.error, tidied?.error, retained?.error].filter((error) => error !== undefined),
   };
+}
+
+/** Of claims that are gone; those that are there sweep for themselves when their turn comes. */
+function sweepOrphansOf(cluster: Cluster, facts: BackupFacts, o: PolicyRun): Promise<void> {
+  const { namespace } = o.policy.metadata;
+  const tell = (claim: string, message: string) => o.onEvent?.({ claim, phase: 'sweep', message });
+  return sweepOrphans(cluster, o.clock ?? systemClock, {
+    ...{ namespace, moverNamespace: o.movers?.moverNamespace ?? namespace, run: o.run, signal: o.signal },
+    known: new Set(facts.claims.map(({ claim }) => claim.metadata.uid)),
+    timeoutMs: o.timeouts?.cleanUpMs ?? backupTimeouts.cleanUpMs,
+    onFound: (claim, run, count) =>
+      tell(claim, `removes ${count} objects that run ${run} of the lost claim left behind`),
+    onProblem: (claim, reason) => tell(claim, `what was left of the lost claim could not be removed: ${reason}`),
+  });
 }
 
 /** What a run of the policy would do with every claim of its namespace, those included that it does not select. */

@@ -8,8 +8,10 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backupClaim } from '../../../src/backup/backup-claim.ts';
+import { sweepOrphans } from '../../../src/backup/orphans.ts';
 import type { ClaimBackupRun } from '../../../src/backup/run.ts';
-import { ALIVE, MANAGED_BY, RUN } from '../../../src/cluster/labels.ts';
+import { systemClock } from '../../../src/base/clock.ts';
+import { ALIVE, MANAGED_BY, MOVER_NAMESPACE, RUN, WORKS_FOR, workLabels } from '../../../src/cluster/labels.ts';
 import { type KubeObject, textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, JOB, POD, SECRET, SNAPSHOT, SNAPSHOT_CONTENT, VOLUME } from '../../../src/cluster/resources.ts';
 import { createNamespace } from '../kubectl.ts';
@@ -120,6 +122,39 @@ test('FileCopy is refused, and named are the ways out, unless the claim has cred
   });
   expect(await backupClaim(scene.cluster, allowed)).toMatchObject({ state: 'complete', method: 'FileCopy' });
   expect(await leftInBoth()).toEqual([]);
+});
+
+test('what is left of a claim that is gone is removed from both namespaces, and nothing of others', async () => {
+  const { cluster, namespace } = scene;
+  const old = new Date(Date.now() - 3_600_000).toISOString();
+  const made = async (claim: string, of: string, claimUid: string) => {
+    const name = `left-of-${claim}`;
+    const labels = workLabels({ role: 'backup', run: 'dead', claimUid });
+    const annotations = { [WORKS_FOR]: `${of}/${claim}`, [ALIVE]: old };
+    const container = { name: 'none', image: scene.state.busyboxImage };
+    const template = { spec: { restartPolicy: 'Never', containers: [container] } };
+    const metadata = { name, labels, annotations };
+    const job = { apiVersion: 'batch/v1', kind: 'Job', spec: { suspend: true, template } };
+    await cluster.create({ ...job, metadata: { ...metadata, namespace: own.namespace } });
+    return metadata;
+  };
+  const gone = await made('gone', namespace, 'uid-gone');
+  await made('other', 'elsewhere', 'uid-other');
+  const snapshot = { volumeSnapshotClassName: 'zonal-snap', source: { persistentVolumeClaimName: 'data' } };
+  const inClaims = { ...gone, namespace, annotations: { ...gone.annotations, [MOVER_NAMESPACE]: own.namespace } };
+  await cluster.create({ apiVersion: SNAPSHOT.apiVersion, kind: SNAPSHOT.kind, metadata: inClaims, spec: snapshot });
+  const found: string[] = [];
+  await sweepOrphans(cluster, systemClock, {
+    ...{ namespace, moverNamespace: own.namespace, run: 'now', timeoutMs: 60_000, signal: undefined },
+    known: new Set(['uid-known']),
+    onFound: (claim, run, objects) => found.push(`${claim} ${run} ${objects}`),
+    onProblem: (claim, reason) => found.push(`${claim}: ${reason}`),
+  });
+  expect(found).toEqual([`${namespace}/gone dead 2`]);
+  expect(await leftovers(scene)).toEqual([]);
+  const jobs = await cluster.list(JOB, { namespace: own.namespace, labelSelector: ours });
+  expect(jobs.map((job) => job.metadata.name)).toEqual(['left-of-other']);
+  await own.kubectl.run('delete', 'job', 'left-of-other');
 });
 
 test('what a killed run left in both namespaces is removed by the next, even by one without a namespace of its own', async () => {
