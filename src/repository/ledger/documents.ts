@@ -40,6 +40,8 @@ const backedUpSchema = z.object({
   cutTime: z.string(),
   /** The group that it was cut with, and how far the cuts of its claims lie apart, as its recipe tells. */
   group: z.object({ name: z.string(), way: z.string(), skewMs: count, windowMs: count }).optional(),
+  /** What was done around its cut, and whether that went well and held; its recipe tells more. */
+  hooks: z.array(z.object({ hook: count, target: z.string(), ok: z.boolean() })).optional(),
   /** Absent where only the repository could tell that the backup is there. */
   files: count.optional(),
   bytes: count.optional(),
