@@ -21,7 +21,7 @@ export function printBackupPlan({ claims, groups }: BackupPlan, output: Output):
 }
 
 function printReady(claim: ReadyClaim, groups: readonly CutGroup[], output: Output): void {
-  const { method, reason, place, estimate, notes } = claim;
+  const { method, reason, place, notes } = claim;
   output.line(`${output.bold(claim.claim)}  ${method}`);
   const rows: [string, string][] = [
     ['method', reason],
@@ -30,7 +30,7 @@ function printReady(claim: ReadyClaim, groups: readonly CutGroup[], output: Outp
     ...(claim.copy?.accessMode === 'ReadOnlyMany'
       ? [['copy', `ReadOnlyMany (${claim.copy.reason})`] as [string, string]]
       : []),
-    ['data', estimate.basis === 'capacity' ? `at most ${size(claim)}` : `about ${size(claim)}, as last time`],
+    ['data', dataWords(claim)],
     ...(consistencyOf(method) === 'live'
       ? [['state', 'live: files may change while they are read'] as [string, string]]
       : []),
@@ -88,14 +88,18 @@ function reasonOf(error: LeftClaim['error']): string {
   return typeof reason === 'string' ? reason : error.message;
 }
 
-function size({ estimate }: ReadyClaim): string {
-  return formatSize(estimate.bytes);
+function dataWords({ estimate, method, keeps }: ReadyClaim): string {
+  if (estimate.basis === 'kept')
+    return 'stays in the storage system as a CSI snapshot; the repository gets the recipe alone';
+  const amount = formatSize(estimate.bytes);
+  const words = estimate.basis === 'capacity' ? `at most ${amount}` : `about ${amount}, as last time`;
+  return keeps && method === 'SnapshotMove' ? `${words}; its CSI snapshot stays beside it` : words;
 }
 
 function summaryOf(claims: readonly PlannedClaim[], ready: readonly ReadyClaim[]): string {
   const counts = countsOf(claims);
   const bytes = ready.reduce((sum, { estimate }) => sum + estimate.bytes, 0);
-  const exact = ready.every(({ estimate }) => estimate.basis === 'last-backup');
+  const exact = ready.every(({ estimate }) => estimate.basis !== 'capacity');
   const parts = [
     `${counts.ready} to back up${ready.length === 0 ? '' : ` (${exact ? 'about' : 'at most'} ${formatSize(bytes)})`}`,
     ...(counts.blocked === 0 ? [] : [`${counts.blocked} blocked`]),

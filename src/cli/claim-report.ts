@@ -8,6 +8,7 @@ import type { Shrunken } from '../backup/shrunken.ts';
 import { HoldfastError } from '../base/errors.ts';
 import { formatDuration, formatSize } from '../base/units.ts';
 import type { GroupRecord } from '../manifest/recipe.ts';
+import { ranHookWords } from './hook-words.ts';
 import { formatAmount, formatCount, formatTime, type Output, shortId } from './output.ts';
 
 /** What a backup ends with in which files are missing. */
@@ -18,6 +19,7 @@ export function incompleteBackup({ backupId, errorCount }: ClaimBackupResult): H
 /** A backup of a claim, as text or as one line of JSON. */
 export function printClaimBackup(result: ClaimBackupResult, output: Output): void {
   const { claim, backupId, counts, errors, errorCount, warnings, durationMs, cutTime, snapshotClass, group } = result;
+  const { hooks = [] } = result;
   for (const { path, message } of errors) {
     output.problem(`cannot read ${path}: ${message}`, { type: 'file-error', claim, path, message });
   }
@@ -32,11 +34,18 @@ export function printClaimBackup(result: ClaimBackupResult, output: Output): voi
   const by = snapshotClass === undefined ? 'copied while in use' : `by CSI ${kind} (${snapshotClass})`;
   output.line(`  cut     ${formatTime(cutTime)} ${by}`);
   if (group !== undefined) output.line(`  group   ${groupOf(group)}`);
-  output.line(`  files   ${filesOf(counts)}`);
-  output.line(
-    `  stored  ${formatSize(counts.bytesStored ?? 0)} for ${formatSize(counts.bytesAdded ?? 0)} of new content`,
-  );
+  for (const record of hooks) output.line(`  hook    ${ranHookWords(record)}`);
+  for (const line of dataLines(result)) output.line(line);
   output.line(`  took    ${formatDuration(durationMs)}`);
+}
+
+function dataLines({ method, counts }: ClaimBackupResult): string[] {
+  if (method === 'Snapshot') return ['  data    stays in the storage system; the repository has the recipe alone'];
+  const { bytesStored = 0, bytesAdded = 0 } = counts;
+  return [
+    `  files   ${filesOf(counts)}`,
+    `  stored  ${formatSize(bytesStored)} for ${formatSize(bytesAdded)} of new content`,
+  ];
 }
 
 function groupOf({ name, members, way, skewMs, windowMs }: GroupRecord): string {

@@ -1,7 +1,7 @@
 /** `holdfast restore BACKUP --dir PATH`: a backup comes back as files, or the plan of that is shown. */
 import { HoldfastError } from '../base/errors.ts';
 import { formatDuration, formatSize } from '../base/units.ts';
-import { contentFolderOf, tagOf } from '../repository/claim-layout.ts';
+import { contentFolderOf, isInStorage, tagOf } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type { Repository } from '../repository/repository.ts';
 import { parseSnapshotName } from '../repository/snapshot-name.ts';
@@ -53,6 +53,10 @@ export async function restoreIntoFolder(request: FolderRestoreRequest, context: 
 async function choose(repository: Repository, { name, filter }: FolderRestoreRequest, output: Output) {
   const { backup, folder } = splitBackupPath(name);
   const snapshot = await chooseBackup(repository, backup, filter, output);
+  if (folder === undefined && isInStorage(snapshot)) {
+    const reason = 'the repository has its recipe alone, so there are no files for a folder';
+    throw new HoldfastError('KEPT_SNAPSHOT_UNUSABLE', { reason, fix: 'Restore it into a claim: leave out --dir.' });
+  }
   if (isIncomplete(describeBackup(snapshot)))
     output.note('This backup is incomplete: some files could not be read when it was made.');
   return { snapshot, subfolder: folder ?? dataFolderOf(backup, snapshot) };

@@ -1,6 +1,7 @@
 /** Backs up one folder as one snapshot: what changed since its parent is read and stored. */
 import { statSync } from 'node:fs';
 import { HoldfastError, messageOf } from '../base/errors.ts';
+import { isInStorage } from '../repository/claim-layout.ts';
 import type { StoredSnapshot } from '../repository/format/snapshot.ts';
 import type { Repository } from '../repository/repository.ts';
 import { listSnapshots, timeOf } from '../repository/snapshots.ts';
@@ -69,7 +70,7 @@ async function chooseParent(repository: Repository, options: BackupOptions): Pro
   }
   const paths = options.paths.join('\0');
   const ofSame = snapshots.filter(
-    (snapshot) => snapshot.hostname === options.host && snapshot.paths.join('\0') === paths,
+    (one) => !isInStorage(one) && one.hostname === options.host && one.paths.join('\0') === paths,
   );
   if (options.timeMs === undefined) return ofSame.at(-1);
   const ownNs = nsOf(options.timeMs);
