@@ -22,5 +22,6 @@ export async function cutWithHooks<T>(
     },
   };
   const { value, records, covered } = await withHooks(first.cluster, run, cut);
-  return { cut: value, hooks: records.length === 0 ? undefined : { records, covered } };
+  const isWhole = claims.every(({ work }) => !work.plan.leavesOutHooks);
+  return { cut: value, hooks: records.length === 0 ? undefined : { records, covered: covered && isWhole } };
 }

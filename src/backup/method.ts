@@ -49,7 +49,7 @@ export interface Cut {
 
 export interface CutHooks {
   readonly records: readonly HookRecord[];
-  /** Whether all of them ran well and held until the cut was made. */
+  /** Whether all of them ran well and held until the cut was made, and none was left out. */
   readonly covered: boolean;
 }
 

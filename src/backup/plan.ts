@@ -58,6 +58,8 @@ export interface ReadyClaim extends MoverChoice {
   readonly usedOn: string | undefined;
   /** What is done in the cluster around the cut, in this order before and in the opposite one after it. */
   readonly hooks: readonly PlannedHook[];
+  /** Whether there are others, which cannot run and need not. */
+  readonly leavesOutHooks: boolean;
 }
 
 export interface Estimate {
@@ -141,6 +143,7 @@ export function planClaim(
     notes: [...notesOf(source), ...(place.note === undefined ? [] : [place.note]), ...hooked.notes],
     usedOn: nodeInUse(facts),
     hooks: hooked.hooks,
+    leavesOutHooks: hooked.notes.length > 0,
   };
 }
 

@@ -6,6 +6,7 @@ import { type Clock, systemClock } from '../base/clock.ts';
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { formatSize } from '../base/units.ts';
 import type { Cluster } from '../cluster/client.ts';
+import { type HookRecord, wentWell } from '../manifest/hook-record.ts';
 import type { RecordContent, RecordedClaim } from '../repository/ledger/documents.ts';
 import { writeRecord } from '../repository/ledger/write-record.ts';
 import { acquireLock, type Lock } from '../repository/locks.ts';
@@ -184,12 +185,17 @@ function recordedResult(result: ClaimBackupResult) {
     consistency: result.consistency,
     cutTime: result.cutTime,
     ...(result.group === undefined ? {} : { group: groupOf(result.group) }),
+    ...(result.hooks === undefined ? {} : { hooks: result.hooks.map(hookOf) }),
     ...Object.fromEntries(numbers.filter(([, value]) => value !== undefined)),
     errorCount: result.errorCount,
     errors: result.errors.slice(0, MOST_ERRORS),
     durationMs: Math.round(result.durationMs),
     warnings: [...result.warnings],
   };
+}
+
+function hookOf(record: HookRecord) {
+  return { hook: record.hook, target: record.target, ok: wentWell(record) };
 }
 
 function groupOf({ name, way, skewMs, windowMs }: NonNullable<ClaimBackupResult['group']>) {

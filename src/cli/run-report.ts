@@ -151,6 +151,7 @@ function printRun({ id, document }: Recorded<RunRecord>, output: Output): void {
 function factsOf(claim: RecordedClaim): (readonly [string, string])[] {
   if ('code' in claim) return [['why', `${claim.message} (${claim.code})`]];
   const { backupId, method, methodReason, consistency, cutTime, group, files, bytes, bytesStored, shrunken } = claim;
+  const { hooks = [] } = claim;
   const size = bytes === undefined ? undefined : `${formatCount(files ?? 0)} files, ${formatSize(bytes)}`;
   const sizes = shrunken && `${formatSize(shrunken.fromBytes)} → ${formatSize(shrunken.toBytes)}`;
   const facts = [
@@ -158,6 +159,7 @@ function factsOf(claim: RecordedClaim): (readonly [string, string])[] {
     ['method', `${method} (${methodReason}), ${consistency}`],
     ['cut', formatTime(cutTime)],
     ['group', group && `${group.name} by ${group.way}, cuts ${formatDuration(group.skewMs)} apart`],
+    ...hooks.map(({ hook, target, ok }) => ['hook', `${hook}: ${target}: ${ok ? 'well' : 'failed'}`] as const),
     ['data', size],
     ['stored', bytesStored === undefined ? undefined : formatSize(bytesStored)],
     ['took', formatDuration(claim.durationMs)],

@@ -22,3 +22,7 @@ export const hookRecordSchema = z.looseObject({
   held: z.boolean(),
 });
 export type HookRecord = z.infer<typeof hookRecordSchema>;
+
+export function wentWell({ before, after, held }: HookRecord): boolean {
+  return held && before?.ok !== false && after?.ok !== false;
+}

@@ -7,9 +7,12 @@ import { DatabaseSync } from 'node:sqlite';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backupClaim } from '../../../src/backup/backup-claim.ts';
 import { gatherFacts } from '../../../src/backup/gather-facts.ts';
+import { groupByHooks } from '../../../src/backup/hook-groups.ts';
 import { withHooks } from '../../../src/backup/hooks.ts';
 import { type PlannedHook, planHooks } from '../../../src/backup/hooks-plan.ts';
+import { planBackup } from '../../../src/backup/plan.ts';
 import type { ClaimBackupRun } from '../../../src/backup/run.ts';
+import { defaultLimits, runClaims } from '../../../src/backup/run-claims.ts';
 import { putBackLeftAtZero } from '../../../src/backup/scale-hook.ts';
 import { systemClock } from '../../../src/base/clock.ts';
 import { HoldfastError } from '../../../src/base/errors.ts';
@@ -35,7 +38,7 @@ beforeAll(async () => {
   await Promise.all([
     makeDatabase(),
     ...['troubled', 'killed'].map(labelled),
-    scene.kubectl.apply(statefulSetOf(scene.state, scene.namespace, 1, 'echo shut > /data/file; sync')),
+    scene.kubectl.apply(statefulSetOf(scene.state, scene.namespace, 2, 'echo shut > /data/file; sync')),
   ]);
 });
 
@@ -273,21 +276,39 @@ test.concurrent('a workload that a killed run left at zero gets its replicas bac
     return { replicas: valueAt(found, 'spec', 'replicas'), journal: found?.metadata.annotations?.[REPLICAS_BEFORE] };
   };
   const dead = await killedAt(claim, 'hook: 1: ', hooked(hook));
-  expect(await set()).toEqual({ replicas: 0, journal: '1' });
+  expect(await set()).toEqual({ replicas: 0, journal: '2' });
   const jobs = await cluster.list(JOB, { namespace, labelSelector: `${RUN}=${dead}` });
   for (const job of jobs) await age(JOB, job.metadata.name);
   await age(STATEFUL_SET, 'db');
   const events: string[] = [];
   const scope = { claims: [{ namespace, name: claim }] };
   await putBackLeftAtZero(cluster, scope, { onEvent: ({ message }) => events.push(message) });
-  expect(events).toEqual([`has its 1 replicas again, which run ${dead} left at zero`]);
-  expect(await set()).toEqual({ replicas: 1, journal: undefined });
+  expect(events).toEqual([`has its 2 replicas again, which run ${dead} left at zero`]);
+  expect(await set()).toEqual({ replicas: 2, journal: undefined });
 
-  const result = await backupClaim(cluster, runFor(scene, claim, hooked(hook)));
-  expect(result).toMatchObject({ state: 'complete', consistency: 'application', warnings: [] });
-  expect(await set()).toEqual({ replicas: 1, journal: undefined });
-  const volume = await restored(claim, result.backupId);
-  expect(await readFile(join(volume, 'file'), 'utf8')).toBe('shut\n');
+  // Its two claims are cut while it is down once.
+  const [common, names] = [runFor(scene, claim, hooked(hook)), ['data-db-0', 'data-db-1']];
+  const facts = await gatherFacts(cluster, {
+    scope: { claims: names.map((name) => ({ namespace, name })) },
+    hooks: [hook],
+  });
+  const plan = groupByHooks(planBackup(facts, { policy: common.rules }));
+  const said: string[] = [];
+  const onEvent: ClaimBackupRun['onEvent'] = ({ phase, message }) => phase === 'hook' && said.push(message);
+  const outcomes = await runClaims(cluster, plan, { limits: defaultLimits, common: { ...common, onEvent } });
+  expect(said).toEqual([expect.stringMatching(/it is at zero/), expect.stringMatching(/its 2 replicas again/)]);
+  expect(await set()).toEqual({ replicas: 2, journal: undefined });
+  for (const [at, outcome] of outcomes.entries()) {
+    if (!('result' in outcome)) throw outcome.error;
+    const { result } = outcome;
+    expect(result).toMatchObject({
+      state: 'complete',
+      consistency: 'application',
+      warnings: [],
+      group: { members: 2 },
+    });
+    expect(await readFile(join(await restored(names[at] ?? '', result.backupId), 'file'), 'utf8')).toBe('shut\n');
+  }
   await kubectl.waitFor('pod', 'db-0', isReady, 60_000);
 });
 
