@@ -15,6 +15,8 @@ export interface BackupRules {
   readonly allowIncomplete: boolean;
   /** Whether a restore of this backup was begun and not ended: it goes on, though there may be newer backups by now. */
   readonly isBegun: (claim: ClaimName, backupId: string) => boolean;
+  /** The cluster that has the backups of one by now, where another one adopted it; default: it has them itself. */
+  readonly clusterNow?: (clusterUid: string) => string;
 }
 
 export interface ClaimChoice {
@@ -38,7 +40,8 @@ export function chooseBackups(backups: readonly NamedSnapshot[], rules: BackupRu
   const choices: ClaimChoice[] = [];
   const refusals: HoldfastError[] = [];
   for (const [key, { claim, backups: own }] of [...groupByClaim(backups, rules)].sort(byKey)) {
-    const clusters = new Set(own.flatMap(clusterOf));
+    const { clusterNow = (uid: string) => uid } = rules;
+    const clusters = new Set(own.flatMap(clusterOf).map(clusterNow));
     if (clusters.size > 1) {
       refusals.push(
         new HoldfastError('BACKUP_OF_SEVERAL_CLUSTERS', { name: key, clusters: [...clusters].sort().join(', ') }),

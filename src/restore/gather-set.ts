@@ -7,9 +7,10 @@ import { type KubeObject, listAt, textAt, valueAt } from '../cluster/object.ts';
 import { CLAIM, STATEFUL_SET } from '../cluster/resources.ts';
 import type { Recipe } from '../manifest/recipe.ts';
 import { claimOf, type NamedSnapshot, tagOf } from '../repository/claim-layout.ts';
+import { readAdoptions } from '../repository/ledger/ledger.ts';
 import { loadIndex } from '../repository/load-index.ts';
 import type { Repository } from '../repository/repository.ts';
-import { listBackups, type SnapshotFilter } from '../repository/snapshots.ts';
+import { backupsOf, listSnapshots, type SnapshotFilter } from '../repository/snapshots.ts';
 import { type Choices, type ClaimChoice, type ClaimName, chooseBackups } from './choose-backups.ts';
 import { backupFactsOf, gatherSurroundings, gatherTarget } from './gather-facts.ts';
 import { restoreIdOf, restoreLabel } from './marks.ts';
@@ -77,11 +78,14 @@ export async function gatherNamed(
 async function choose(cluster: Cluster, repository: Repository, selection: SetSelection): Promise<Choices> {
   const { filter, set, beforeNs, wishes, signal } = selection;
   const scope = set === undefined ? filter : { ...filter, namespaces: [set.namespace] };
-  const all = await listBackups(repository, scope);
+  const snapshots = await listSnapshots(repository);
+  const clusterNow = await readAdoptions(repository, snapshots);
+  const all = backupsOf(snapshots, scope);
   const backups = set === undefined ? all : all.filter((backup) => mayBeOfSet(claimIn(backup)?.name ?? '', set.name));
   const namespaces = new Set(backups.flatMap((backup) => wishes.namespace ?? claimIn(backup)?.namespace ?? []));
   const begun = await readBegun(cluster, [...namespaces], signal);
   return chooseBackups(backups, {
+    clusterNow,
     beforeNs,
     allowIncomplete: wishes.allowIncomplete === true,
     isBegun: ({ namespace, name }, id) => begun.has(restoreIdOf(id, wishes.namespace ?? namespace, name)),

@@ -38,8 +38,8 @@ export interface InPlaceFacts {
     readonly capacityBytes: number;
     /** A restore into a new claim that has not ended. */
     readonly restoreId: string | null;
-    /** A restore in place that has not ended: its id, and the name of its safety snapshot. */
-    readonly begun: { readonly restoreId: string; readonly snapshot: string | null } | null;
+    /** A restore in place that has not ended; its safety snapshot is there, where one was wished, once it is filling. */
+    readonly begun: { readonly restoreId: string; readonly snapshot: string | null; readonly filling: boolean } | null;
   } | null;
   readonly consumers: readonly ConsumerFacts[];
   /** Pods that use the claim and that nothing can scale away, each with why. */
@@ -82,8 +82,8 @@ export function planInPlace(request: InPlaceRequest): InPlacePlanning {
     ...refusalsOfClaim(request, restoreId),
     ...refusalsOfUse(request, restoreId),
   ];
-  // One that has begun has its snapshot, or does without: what is there now is not worth one.
-  const needsSnapshot = !wishes.noSafetySnapshot && facts.claim?.begun === null;
+  // One that fills already has its snapshot, or does without: what is there now is not worth one.
+  const needsSnapshot = !wishes.noSafetySnapshot && facts.claim?.begun?.filling !== true;
   if (needsSnapshot && facts.snapshotClass instanceof HoldfastError) {
     const { message } = facts.snapshotClass;
     refusals.push(

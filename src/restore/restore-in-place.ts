@@ -81,19 +81,29 @@ async function begin(run: InPlaceRun): Promise<Begun> {
   const found = begunOf(claim);
   if (found !== undefined && found.restoreId !== plan.restoreId)
     throw failed(plan, 'another restore has begun meanwhile');
-  if (found !== undefined) return found;
-  const stamp = newRunId(Date.now(), () => plan.restoreId.slice(0, 4));
-  const snapshot = plan.snapshotClass === null ? null : `holdfast-before-${stamp}`;
+  if (found?.filling === true) return found;
+  // One that was made before is still what is there only if no pod has been at work since.
+  const wereAway = plan.consumers.every(({ heldBy, replicas }) => heldBy === plan.restoreId && replicas === 0);
+  const made = wereAway ? found?.snapshot : undefined;
+  const snapshot = plan.snapshotClass === null ? null : (made ?? newSnapshotName(plan));
   const begun: Begun = { restoreId: plan.restoreId, snapshot, filling: false, written: null };
   await writeBegun(run, begun);
   return begun;
 }
 
+function newSnapshotName({ restoreId }: InPlacePlan): string {
+  return `holdfast-before-${newRunId(Date.now(), () => restoreId.slice(0, 4))}`;
+}
+
 /** Ends with a note of what was written, before any pod comes back: what they write then is not to be replaced again. */
 async function replaceContent(run: InPlaceRun, begun: Begun): Promise<NonNullable<Begun['written']>> {
+  const { cluster, plan, signal } = run;
   await takePodsAway(run);
   await makeSafe(run, begun);
   const written = await fill(run);
+  const pods = await cluster.list(POD, { namespace: plan.target.namespace, signal });
+  const intruder = pods.find((pod) => isAtWork(pod, plan));
+  if (intruder) throw failed(plan, `pod ${intruder.metadata.name} was started while the content was replaced: stop it`);
   await writeBegun(run, { ...begun, filling: true, written });
   return written;
 }
@@ -107,9 +117,7 @@ async function takePodsAway(run: InPlaceRun): Promise<void> {
   }
   let left: string[] = [];
   const none = (pods: readonly KubeObject[]): true | undefined => {
-    left = pods
-      .filter((pod) => usesClaim(pod, name) && !hasEnded(pod) && !isOurs(pod))
-      .map(({ metadata }) => metadata.name);
+    left = pods.filter((pod) => isAtWork(pod, plan)).map(({ metadata }) => metadata.name);
     return left.length === 0 ? true : undefined;
   };
   await cluster.waitForList(POD, { namespace }, none, {
@@ -118,6 +126,10 @@ async function takePodsAway(run: InPlaceRun): Promise<void> {
     last: () => `still there: ${left.join(', ')}; somebody may start them again`,
     signal,
   });
+}
+
+function isAtWork(pod: KubeObject, { target }: InPlacePlan): boolean {
+  return usesClaim(pod, target.name) && !hasEnded(pod) && !isOurs(pod);
 }
 
 /** The snapshot is made once, of what no pod writes to any more, and never again once the mover may have begun. */
@@ -131,8 +143,6 @@ async function makeSafe(run: InPlaceRun, begun: Begun): Promise<void> {
     const snapshot = await createSnapshot(cluster, { ...wish, name: begun.snapshot }, signal);
     await waitForReady(cluster, snapshot, { claim: nameOf(plan), timeoutMs: timeouts.startMs, signal });
     report('provision', `what is there is kept in VolumeSnapshot ${namespace}/${begun.snapshot}`);
-  } else if (begun.snapshot !== null) {
-    throw failed(plan, `the snapshot ${begun.snapshot} was to be made first`);
   }
   await writeBegun(run, { ...begun, filling: true });
 }

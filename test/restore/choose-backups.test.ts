@@ -54,6 +54,12 @@ describe('of each claim is taken', () => {
     expect(refusals.map(({ code }) => code)).toEqual(['BACKUP_OF_SEVERAL_CLUSTERS']);
   });
 
+  test('the newest of a cluster and of the one that it adopted', () => {
+    const adopted = { ...rules, clusterNow: () => 'c2' };
+    const { choices } = chooseBackups([...three, backupOf('shop/b', 4, { cluster: 'c2' })], adopted);
+    expect(choices.map(({ backup }) => backup.id)).toEqual(['a-2', 'b-4']);
+  });
+
   test('nothing of a backup that is of no claim', () => {
     expect(chosenOf([{ ...backupOf('shop/a', 1), tags: [], paths: ['/home'] }])).toEqual([]);
   });

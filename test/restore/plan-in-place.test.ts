@@ -45,7 +45,7 @@ describe('a restore in place', () => {
   });
 
   test('goes on with what it has begun, also where no snapshot can be made any more', () => {
-    const begun = { restoreId, snapshot: 'holdfast-before-1' };
+    const begun = { restoreId, snapshot: 'holdfast-before-1', filling: true };
     const held = { ...set, replicas: 0, obstacle: 'x', heldBy: restoreId };
     const { plan } = planning({ ...claimWith({ begun }), consumers: [held], snapshotClass: noClass });
     expect(plan).toMatchObject({ resumes: true });
@@ -65,7 +65,8 @@ describe('a restore in place', () => {
 });
 
 describe('it is refused', () => {
-  const other = { restoreId: 'other', snapshot: 'holdfast-before-2' };
+  const other = { restoreId: 'other', snapshot: 'holdfast-before-2', filling: true };
+  const idle = { restoreId, snapshot: 'holdfast-before-3', filling: false };
 
   test.each<[string, Partial<InPlaceFacts>, string]>([
     ['where there is no claim', { claim: null }, 'CLAIM_NOT_FOUND'],
@@ -78,6 +79,11 @@ describe('it is refused', () => {
     ['where an operator would start the pods again', { consumers: [{ ...set, obstacle: 'it' }] }, 'TARGET_IN_USE'],
     ['where another restore holds the set', { consumers: [{ ...set, heldBy: 'other' }] }, 'TARGET_IN_USE'],
     ['where no snapshot can be made', { snapshotClass: noClass }, 'SAFETY_SNAPSHOT_IMPOSSIBLE'],
+    [
+      'where none can be made for what was begun and has not touched the content yet',
+      { ...claimWith({ begun: idle }), snapshotClass: noClass },
+      'SAFETY_SNAPSHOT_IMPOSSIBLE',
+    ],
   ])('%s', (_, changes, code) => {
     const { plan, refusals } = planning(changes);
     expect(plan).toBeNull();

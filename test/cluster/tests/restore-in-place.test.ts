@@ -77,6 +77,12 @@ test('a pod that nobody would start again is not stopped, and nothing is changed
 
 test('killed twice, the claim ends with the backup, the pods are back, and the old content is in a snapshot', async () => {
   const { uid } = (await theClaim())!.metadata;
+  expect((await restore([], 'is scaled away')).exitCode).toBeNull();
+  const given = await restore(['--abandon', '--json']);
+  expect(JSON.parse(given.stdout)).toMatchObject({ abandoned: true, state: 'untouched' });
+  expect(valueAt(await theSet(), 'spec', 'replicas')).toBe(1);
+  await podIsReady();
+
   expect((await restore([], 'mover: runs on')).exitCode).toBeNull();
   expect(valueAt(await theSet(), 'spec', 'replicas')).toBe(0);
 
