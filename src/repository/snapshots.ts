@@ -5,7 +5,7 @@ import { hasAllTags } from '../policy/retention.ts';
 import { claimOf, completeClaims, ledgerPath, type NamedSnapshot, tagOf } from './claim-layout.ts';
 import { decodeSnapshot, encodeSnapshot, type Snapshot, type StoredSnapshot } from './format/snapshot.ts';
 import { parseTime } from './format/time.ts';
-import { clusterNow, readLedger } from './ledger/ledger.ts';
+import { readAdoptions } from './ledger/ledger.ts';
 import { loadFile, type Repository, saveFile } from './repository.ts';
 import { parseSnapshotName, type SnapshotName } from './snapshot-name.ts';
 
@@ -106,8 +106,7 @@ async function findNewest(
   // Clusters that share a repository may have claims of the same name.
   const clusters = new Set(claim === undefined ? [] : matching.flatMap(clusterOf));
   if (clusters.size > 1) {
-    const ledger = await readLedger(repository, snapshots);
-    const now = new Set([...clusters].map((uid) => clusterNow(ledger, uid)));
+    const now = new Set([...clusters].map(await readAdoptions(repository, snapshots)));
     if (now.size > 1) throw ofSeveralClusters(name, now);
   }
   return matching.at(-1 - back);

@@ -3,7 +3,7 @@
  * of them: a backup is held while a hold names it that no release takes back, a cluster has the backups of those that it
  * adopted.
  */
-import { HoldfastError, messageOf } from '../../base/errors.ts';
+import { HoldfastError, isHoldfastError, messageOf } from '../../base/errors.ts';
 import { ledgerPath, tagOf } from '../claim-layout.ts';
 import type { StoredSnapshot } from '../format/snapshot.ts';
 import type { LoadedIndex } from '../load-index.ts';
@@ -158,7 +158,7 @@ export async function findRun(
 }
 
 /** The cluster that has the backups of this one by now: itself, unless another one adopted them. */
-export function clusterNow({ adoptions }: Pick<Ledger, 'adoptions'>, clusterUid: string): string {
+function clusterNow({ adoptions }: Pick<Ledger, 'adoptions'>, clusterUid: string): string {
   const passed = new Set<string>();
   let uid = clusterUid;
   for (;;) {
@@ -166,5 +166,22 @@ export function clusterNow({ adoptions }: Pick<Ledger, 'adoptions'>, clusterUid:
     const next = adoptions.find(({ document }) => document.from === uid)?.document.to;
     if (next === undefined || passed.has(next)) return uid;
     uid = next;
+  }
+}
+
+/**
+ * From the UID of a cluster to that of the one which has its backups by now. Where the ledger cannot be read, nothing was
+ * adopted: whoever wants a backup back has to say which of two clusters is meant, and gets it.
+ */
+export async function readAdoptions(
+  repository: Repository,
+  snapshots: readonly StoredSnapshot[],
+): Promise<(clusterUid: string) => string> {
+  try {
+    const adoptions = await readAll(new RecordReader(repository), snapshots, 'ClusterAdoption');
+    return (uid) => clusterNow({ adoptions }, uid);
+  } catch (error) {
+    if (!isHoldfastError(error, 'LEDGER_UNREADABLE')) throw error;
+    return (uid) => uid;
   }
 }
