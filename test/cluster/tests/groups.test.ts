@@ -11,14 +11,13 @@ import type { GroupWish } from '../../../src/backup/groups.ts';
 import { type ClaimOutcome, type ClaimsRun, runClaims } from '../../../src/backup/run-claims.ts';
 import { ALIVE, MANAGED_BY, RUN } from '../../../src/cluster/labels.ts';
 import { textAt } from '../../../src/cluster/object.ts';
-import { CLAIM, GROUP_SNAPSHOT_APIS, JOB, SNAPSHOT } from '../../../src/cluster/resources.ts';
+import { CLAIM, JOB } from '../../../src/cluster/resources.ts';
 import { type GroupRecord, parseRecipe } from '../../../src/manifest/recipe.ts';
 import { isReady } from '../kubectl.ts';
 import { type BackupScene, leftovers, openBackupScene, runFor } from './backup-scene.ts';
-import { planOf, runGroups } from './group-scene.ts';
+import { groupSnapshots, planOf, runGroups } from './group-scene.ts';
 import { statefulSetOf } from './stateful-set.ts';
 
-const [api] = GROUP_SNAPSHOT_APIS;
 const claims = ['data-db-0', 'data-db-1', 'data-db-2'];
 const byLabel: GroupWish = { byLabel: 'app' };
 let scene: BackupScene;
@@ -70,15 +69,6 @@ async function readBack(outcomes: readonly ClaimOutcome[]) {
   return { numbers: members.map(({ number }) => number), groups: members.map(({ group }) => group), members };
 }
 
-async function groupSnapshots(): Promise<string[]> {
-  const { namespace } = scene;
-  const groups = await scene.cluster.list(api!.group, { namespace });
-  const contents = await scene.cluster.list(api!.content);
-  const own = contents.filter((one) => textAt(one, 'spec', 'volumeGroupSnapshotRef', 'namespace') === namespace);
-  const members = await scene.cluster.list(SNAPSHOT, { namespace });
-  return [...groups, ...own, ...members].map((one) => `${one.kind} ${one.metadata.name}`);
-}
-
 test('a run that is killed between the cut of its group and the first copy leaves nothing that the next one does not remove, which cuts all at one instant', async () => {
   const run = runOf();
   const { finder: _, ...common } = run.common;
@@ -88,7 +78,7 @@ test('a run that is killed between the cut of its group and the first copy leave
   const child = spawn(process.execPath, [script, file, scene.state.kubeconfig, 'copy: makes'], { stdio: 'inherit' });
   const end = await new Promise((resolve) => child.once('exit', (code, signal) => resolve(signal ?? code)));
   expect(end).toBe('SIGKILL');
-  expect((await groupSnapshots()).length).toBeGreaterThanOrEqual(5);
+  expect((await groupSnapshots(scene)).length).toBeGreaterThanOrEqual(5);
   await age(common.run);
 
   const sweeps: string[] = [];
@@ -190,7 +180,7 @@ async function age(run: string): Promise<void> {
 /** Neither objects nor marks on what is the user's. */
 async function expectNothingLeft(): Promise<void> {
   expect(await leftovers(scene)).toEqual([]);
-  expect(await groupSnapshots()).toEqual([]);
+  expect(await groupSnapshots(scene)).toEqual([]);
   const kept = await scene.cluster.list(CLAIM, { namespace: scene.namespace });
   expect(kept.map(({ metadata }) => [metadata.name, metadata.labels])).toEqual(
     claims.map((name) => [name, { app: 'db' }]),
