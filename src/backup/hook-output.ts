@@ -16,7 +16,7 @@ export function lastLines(output: string, command: readonly string[]): string {
 
 /** Values behind `PGPASSWORD=`, `--password=`, `--token x`, `-px`, also within the text of a script. */
 function secretsIn(command: readonly string[]): string[] {
-  const words = command.flatMap((text) => text.split(/[\s'"]+/));
+  const words = command.flatMap((text) => [...new Set([text, ...wordsOf(text)])]);
   const found = words.flatMap((word, at) => {
     const [key = '', value] = splitOnce(word);
     if (value !== undefined) return isSecretKey(key) ? [value] : [];
@@ -24,6 +24,12 @@ function secretsIn(command: readonly string[]): string[] {
     return /^-p[^-]{6,}$/.test(word) ? [word.slice(2)] : [];
   });
   return found.filter((secret) => secret.length > 2).toSorted((a, b) => b.length - a.length);
+}
+
+/** As a shell would take them apart. */
+function wordsOf(text: string): string[] {
+  const words = text.match(/(?:'[^']*'|"[^"]*"|[^\s'"])+/g) ?? [];
+  return words.map((word) => word.replaceAll(/['"]/g, ''));
 }
 
 function splitOnce(word: string): [string, string | undefined] {
