@@ -474,7 +474,7 @@ export const catalog = {
     hint: 'Restore the claims that there are by their names, or with --allow-incomplete.',
   },
   RESTORE_OF_SEVERAL_REFUSED: {
-    message: 'This restore cannot be done as it is: {count} reasons stand against it. Nothing was made.',
+    message: 'This restore cannot be done as it is (reasons against it: {count}). Nothing was made.',
     hint: 'Each of them is named above, with the way out. --plan shows all claims.',
   },
   RESTORE_OF_SEVERAL_FAILED: {
@@ -488,7 +488,7 @@ export const catalog = {
   },
   TARGET_EXISTS: {
     message: 'The claim {claim} already exists.',
-    hint: 'Restore under another name with --to NAMESPACE/CLAIM, into the claim itself with --in-place, or delete it first.',
+    hint: 'Restore under another name with --to NAMESPACE/CLAIM, into the claim itself with --in-place, or delete it first. Of several claims --skip-existing leaves it as it is.',
   },
   TARGET_NOT_BOUND: {
     message: 'The claim {claim} is {phase}, not Bound: there is no volume to restore into.',
