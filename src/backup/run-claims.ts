@@ -59,9 +59,9 @@ export async function runClaims(cluster: Cluster, plan: BackupPlan, o: ClaimsRun
     const group = plan.groups.find(({ members }) => members.includes(claim.claim));
     if (group === undefined)
       return rooms.within(roomsOf(claim, o.limits), () => told(o, () => backUp(cluster, claim, o)));
-    // All members are the work of the first one.
-    if (group.members[0] !== claim.claim) return Promise.resolve([]);
     const members = meant.flatMap((one) => (one.status === 'ready' && group.members.includes(one.claim) ? [one] : []));
+    // All members are the work of the first one.
+    if (members[0] !== claim) return Promise.resolve([]);
     return backUpGroup(cluster, group, members, o, rooms);
   });
   const outcomes = new Map((await allEnded(works)).flat().map((outcome) => [outcome.claim, outcome]));
