@@ -191,7 +191,9 @@ export class ClaimRun {
     this.work.options.onEvent?.({ claim: this.work.plan.claim, phase, message });
   }
 
+  /** Once each: what a snapshot complains of stays in its status long after it has passed (R1.13). */
   #warn(message: string): void {
+    if (this.#warnings.includes(message)) return;
     this.#warnings.push(message);
     this.#say('warning', message);
   }

@@ -6,10 +6,11 @@
 import { HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { warningsAbout } from '../cluster/events.ts';
 import { type KubeObject, textAt } from '../cluster/object.ts';
-import { type Ref, SNAPSHOT, SNAPSHOT_CLASS, SNAPSHOT_CONTENT } from '../cluster/resources.ts';
+import { type Ref, refOf, SNAPSHOT, SNAPSHOT_CLASS, SNAPSHOT_CONTENT } from '../cluster/resources.ts';
 import { createStaticPair } from '../cluster/static-snapshot.ts';
 import { removeContent } from '../cluster/volume-snapshot.ts';
 import { restoreObjectName } from './marks.ts';
+import { SELECTED_NODE } from './plan-source.ts';
 import { claimName, isOfRestore, type RestoreRun, read, waitGone, workLabelsOf } from './run.ts';
 
 /** Makes the pair, or finds it. Throws SNAPSHOT_FAILED. */
@@ -39,17 +40,35 @@ export async function ensureSnapshotSource(run: RestoreRun): Promise<void> {
   report('provision', `the kept snapshot ${snapshot.handle} can be read`);
 }
 
-/** Waits for the volume with what the provisioner says, should it not come. Throws SNAPSHOT_FAILED. */
-export async function withReasons<T>(run: RestoreRun, temporary: KubeObject, wait: () => Promise<T>): Promise<T> {
+/** A provisioner that has no room on a node takes the choice back, and tries again only with a new one (R5.6). */
+const TRIES = 10;
+
+/** Waits for the volume, and tells what the provisioner says where it does not come. Throws SNAPSHOT_FAILED. */
+export async function awaitProvisioned(run: RestoreRun, temporary: KubeObject): Promise<void> {
+  const { cluster, plan, timeouts, signal } = run;
+  const node = plan.source.kind === 'snapshot' ? plan.source.node : null;
+  const ref = refOf(temporary);
+  const look = (claim: KubeObject | undefined) => {
+    if (textAt(claim, 'status', 'phase') !== 'Pending') return 'done';
+    return node !== null && claim?.metadata.annotations?.[SELECTED_NODE] === undefined ? 'given up' : undefined;
+  };
+  const what = `a volume for the temporary claim ${ref.name}`;
   try {
-    return await wait();
+    for (let tries = 0; tries < TRIES; tries++) {
+      if ((await cluster.waitFor(ref, look, { timeoutMs: timeouts.fillMs, what, signal })) === 'done') return;
+      await cluster.patch(ref, { merge: { metadata: { annotations: { [SELECTED_NODE]: node } } } }, signal);
+    }
   } catch (error) {
     if (!isHoldfastError(error, 'WAIT_TIMEOUT')) throw error;
-    const { namespace = '', uid } = temporary.metadata;
-    const warnings = await warningsAbout(run.cluster, namespace, uid);
-    const reason = [error.message.replace(/\.$/, ''), ...warnings].join('; ');
-    throw new HoldfastError('SNAPSHOT_FAILED', { claim: claimName(run.plan), reason }, { cause: error });
+    throw await notMade(run, temporary, error.message.replace(/\.$/, ''));
   }
+  throw await notMade(run, temporary, `it could not be made on ${node ?? 'any node'}`);
+}
+
+async function notMade({ cluster, plan }: RestoreRun, temporary: KubeObject, words: string): Promise<HoldfastError> {
+  const { namespace = '', uid } = temporary.metadata;
+  const reason = [words, ...(await warningsAbout(cluster, namespace, uid))].join('; ');
+  return new HoldfastError('SNAPSHOT_FAILED', { claim: claimName(plan), reason });
 }
 
 /** Removes the pair once no claim is made from it any more (R1.22), and nothing of what it stands for. */

@@ -48,15 +48,11 @@ export async function ensureTemporaryClaim(run: RestoreRun): Promise<TemporaryCl
 }
 
 /** Waits for the volume, looks whether it is where it was planned, and keeps it from being deleted with its claim. */
-export async function secureVolume(
-  run: RestoreRun,
-  temporary: KubeObject,
-  // The mover's own wait comes first to its end, and knows why there is no volume.
-  timeoutMs = run.timeouts.startMs + 60_000,
-): Promise<KubeObject> {
+export async function secureVolume(run: RestoreRun, temporary: KubeObject): Promise<KubeObject> {
   const ref = temporaryRef(run.plan);
   const name = await run.cluster.waitFor(ref, (claim) => boundVolume(run, temporary, claim), {
-    timeoutMs,
+    // The mover's own wait comes first to its end, and knows why there is no volume.
+    timeoutMs: run.timeouts.startMs + 60_000,
     what: `a volume for the temporary claim ${ref.name}`,
     signal: run.signal,
   });

@@ -10,7 +10,7 @@ import { type KubeObject, textAt } from '../cluster/object.ts';
 import { volumeSchema } from '../manifest/kube-shapes.ts';
 import { topologyOf } from '../manifest/topology.ts';
 import { awaitFilled, dropMover, ensureMover, type Filled, filledOf, markFilled } from './fill.ts';
-import { removeSnapshotSource, withReasons } from './from-snapshot.ts';
+import { awaitProvisioned, removeSnapshotSource } from './from-snapshot.ts';
 import { awaitBound, liftRetain, removeTemporaryClaim, swapClaims, unmarkTarget } from './hand-over.ts';
 import type { RestorePlan } from './plan.ts';
 import { ensureParkedTarget, ensureTemporaryClaim, removeClassCopy, secureVolume } from './provision.ts';
@@ -114,7 +114,8 @@ async function provisionAndFill(run: RestoreRun): Promise<FilledTarget> {
 /** The volume comes with its data: once it is there, it is full. */
 async function takeFromSnapshot(run: RestoreRun, temporary: KubeObject): Promise<FilledTarget> {
   const { files, bytes } = run.plan.backup;
-  const volume = await withReasons(run, temporary, () => secureVolume(run, temporary, run.timeouts.fillMs));
+  await awaitProvisioned(run, temporary);
+  const volume = await secureVolume(run, temporary);
   await ensureParkedTarget(run, volume);
   const filled = { volume: volume.metadata.name, files: files ?? 0, bytes: bytes ?? 0 };
   return { target: await markFilled(run, filled), filled };
