@@ -26,14 +26,10 @@ export interface ScaleWish {
 
 /** Scales to zero and waits until no pod is left. Never throws; what it returns has to be released whatever came of it. */
 export async function beginScale(cluster: Cluster, workload: KubeObject, wish: ScaleWish): Promise<BegunHook> {
-  const beat = setInterval(() => {
-    const merge = { metadata: { annotations: { [ALIVE]: now(wish.clock) } } };
-    // One beat that is missed does not matter.
-    cluster.patch(refOf(workload), { merge }).catch(() => undefined);
-  }, ALIVE_EVERY_MS);
-  beat.unref();
+  let beat: NodeJS.Timeout | undefined;
   const before = await endOf(async () => {
     await writeJournal(cluster, workload, wish);
+    beat = keepMark(cluster, workload, wish);
     await waitForNoPods(cluster, workload, wish);
     return 'it is at zero';
   });
@@ -86,6 +82,17 @@ async function waitForNoPods(cluster: Cluster, workload: KubeObject, wish: Scale
     last: () => `still there: ${left.join(', ')}`,
     signal: wish.signal,
   });
+}
+
+/** Renews the mark of this run, and only where the journal is its own. One beat that is missed does not matter. */
+function keepMark(cluster: Cluster, workload: KubeObject, { run, clock }: ScaleWish): NodeJS.Timeout {
+  const pathTo = (key: string) => `/metadata/annotations/${key.replaceAll('/', '~1')}`;
+  const beat = setInterval(() => {
+    const own = { op: 'test', path: pathTo(RUN), value: run } as const;
+    const mark = { op: 'replace', path: pathTo(ALIVE), value: now(clock) } as const;
+    cluster.patch(refOf(workload), { json: [own, mark] }).catch(() => undefined);
+  }, ALIVE_EVERY_MS);
+  return beat.unref();
 }
 
 function now(clock: Clock): string {
