@@ -52,6 +52,11 @@ function familyOf(code: ErrorCode): string | undefined {
   return family;
 }
 
+/** The code that Node or the system gave an error, such as ENOENT; undefined for whatever has none. */
+export function codeOf(error: unknown): string | undefined {
+  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
+}
+
 /** The message of whatever was thrown. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

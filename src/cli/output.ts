@@ -2,7 +2,7 @@
  * What a command says: results on stdout, everything else on stderr. With --json, stdout carries JSON only.
  */
 import { stripVTControlCharacters, styleText } from 'node:util';
-import { HoldfastError } from '../base/errors.ts';
+import { codeOf, HoldfastError } from '../base/errors.ts';
 
 /** The signal that ends a program which writes to a closed pipe. */
 export const readerGone = 'SIGPIPE';
@@ -68,7 +68,7 @@ export function createOutput({ stdout, stderr, json, colour }: OutputOptions): O
 
 /** Whoever read has enough: `holdfast ls | head`. */
 function asInterruption(error: Error): Error {
-  const isGone = 'code' in error && (error.code === 'EPIPE' || error.code === 'ERR_STREAM_DESTROYED');
+  const isGone = ['EPIPE', 'ERR_STREAM_DESTROYED'].includes(codeOf(error) ?? '');
   return isGone ? new HoldfastError('INTERRUPTED', { signal: readerGone }, { cause: error }) : error;
 }
 

@@ -4,7 +4,7 @@
  */
 import { hostname } from 'node:os';
 import { type Clock, systemClock } from '../base/clock.ts';
-import { HoldfastError, isHoldfastError } from '../base/errors.ts';
+import { codeOf, HoldfastError, isHoldfastError } from '../base/errors.ts';
 import { currentUser } from '../base/user.ts';
 import type { StoredFile } from '../store/store.ts';
 import { decodeLock, type LockFile } from './format/lock.ts';
@@ -238,6 +238,6 @@ function isProcessAlive(pid: number): boolean {
     return true;
   } catch (error) {
     // Anything but "no such process" means that there is one.
-    return !(error instanceof Error && 'code' in error && error.code === 'ESRCH');
+    return codeOf(error) !== 'ESRCH';
   }
 }

@@ -1,12 +1,11 @@
 /** What a file system's error codes mean for a repository. */
 import { type Clock, systemClock } from '../base/clock.ts';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, HoldfastError, messageOf } from '../base/errors.ts';
 import { withRetry } from '../base/retry.ts';
 
 /** 'ENOENT' and the like, undefined for anything that is no error of a system call. */
 export function errnoOf(error: unknown): string | undefined {
-  if (!(error instanceof Error) || !('syscall' in error) || !('code' in error)) return undefined;
-  return typeof error.code === 'string' ? error.code : undefined;
+  return error instanceof Error && 'syscall' in error ? codeOf(error) : undefined;
 }
 
 /** The HoldfastError for whatever a call on the file system threw; bugs stay what they are. */

@@ -2,9 +2,11 @@
  * Lets the SDK read objects over connections of our own and do everything else, uploads too, over node:http. Reading is
  * where node:http is dear: its stream of small buffers costs eight times the processor time of the bytes themselves.
  */
+
 import { Readable } from 'node:stream';
 import type { NodeHttpHandler } from '@smithy/node-http-handler';
 import { Semaphore } from '../base/concurrency.ts';
+import { codeOf } from '../base/errors.ts';
 import type { HttpAnswer } from './http-answer.ts';
 import { type ConnectionOptions, HttpConnection } from './http-connection.ts';
 
@@ -135,5 +137,5 @@ class ConnectionPool {
 }
 
 function isReset(error: unknown): boolean {
-  return error instanceof Error && 'code' in error && (error.code === 'ECONNRESET' || error.code === 'EPIPE');
+  return ['ECONNRESET', 'EPIPE'].includes(codeOf(error) ?? '');
 }

@@ -3,7 +3,7 @@
  * small files that are new or changed. Large files are left to the main thread, which hands them out in segments.
  */
 import { closeSync, constants } from 'node:fs';
-import { isHoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import { readHexId } from '../repository/format/hex-id.ts';
 import { NodeHead } from '../repository/format/node-head.ts';
@@ -20,7 +20,6 @@ import {
 } from './backup-jobs.ts';
 import type { ChunkWriter, WrittenContent } from './chunk-writer.ts';
 import { FileStatus } from './file-status.ts';
-import { codeOf } from './libc.ts';
 import { withShortPath } from './long-path.ts';
 import { openFolder, openForReading } from './open-entry.ts';
 import { type Known, ParentEntries, type SameNode } from './parent-entries.ts';

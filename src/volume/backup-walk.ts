@@ -4,7 +4,7 @@
  */
 import { hash } from 'node:crypto';
 import { Semaphore } from '../base/concurrency.ts';
-import { isHoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
 import type { BlobReader } from '../repository/blob-reader.ts';
 import {
@@ -19,7 +19,6 @@ import { handled, LargeFiles } from './backup-large-file.ts';
 import type { BackupWorkers } from './backup-workers.ts';
 import type { Exclusion } from './exclude.ts';
 import { emptyListing, type Listing, listFolder } from './folder-listing.ts';
-import { codeOf } from './libc.ts';
 import { NewestFirstGate } from './newest-first-gate.ts';
 import { startOf, subtreeOf } from './parent-tree.ts';
 import {

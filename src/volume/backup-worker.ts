@@ -1,7 +1,7 @@
 /** Thread of a backup: is set up by the first message, takes jobs in order, answers each, and sends packs as they fill. */
 import { closeSync } from 'node:fs';
 import { parentPort } from 'node:worker_threads';
-import { messageOf } from '../base/errors.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import { park, stopMessage } from '../base/threads.ts';
 import { createBlobCodec } from '../repository/blob-codec.ts';
 import { BlobIndex, type BlobType } from '../repository/blob-index.ts';
@@ -21,7 +21,7 @@ import type {
 } from './backup-jobs.ts';
 import { ChunkWriter } from './chunk-writer.ts';
 import { FileStatus } from './file-status.ts';
-import { codeOf, workingDirectory } from './libc.ts';
+import { workingDirectory } from './libc.ts';
 import { withShortPath } from './long-path.ts';
 import { openForReading, terminated } from './open-entry.ts';
 

@@ -270,8 +270,3 @@ function systemError(code: string, syscall: string, path?: Buffer): NodeJS.Errno
   const fields = path === undefined ? { code, syscall } : { code, syscall, path: path.toString() };
   return Object.assign(new Error(`${code}: ${syscall}${place}`), fields);
 }
-
-/** The code that Node or the system gave an error, such as ENOENT. */
-export function codeOf(error: unknown): string | undefined {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : undefined;
-}

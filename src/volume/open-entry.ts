@@ -1,6 +1,8 @@
 /** Opens what a backup reads, by its name in a folder that is held open: shorter ways for the kernel, and the same folder all along. */
+
 import { constants } from 'node:fs';
-import { codeOf, openAt, workingDirectory } from './libc.ts';
+import { codeOf } from '../base/errors.ts';
+import { openAt, workingDirectory } from './libc.ts';
 
 const pathOnly = 0o10000000;
 const readFlags = constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK;

@@ -1,10 +1,13 @@
 /** Compares what files hold with the blobs that they should hold: what is right is not fetched again, or is proof after it was. */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+
+import { constants, fstatSync, openSync, readSync } from 'node:fs';
+import { codeOf } from '../base/errors.ts';
 import { forgetCached } from './libc.ts';
+import { OpenFiles } from './open-files.ts';
 import { joinBelow, type OpenFolders } from './open-folders.ts';
 import { openOwnFile } from './restore-existing.ts';
 import { type EntryFailure, type FileStart, JobFiles, type RestoreJob } from './restore-job.ts';
-import { codeOf, isTargetLost } from './restore-target.ts';
+import { isTargetLost } from './restore-target.ts';
 
 export interface CheckTools {
   readonly folders: OpenFolders;
@@ -22,7 +25,6 @@ export interface JobCheck {
   readonly starts: readonly FileStart[];
 }
 
-const mostOpenFiles = 64;
 /** Linux: reading leaves the access time as it was restored; only the owner and root may. */
 const noAccessTime = 0o1000000;
 let scratch = Buffer.allocUnsafeSlow(1 << 20);
@@ -127,7 +129,7 @@ class FilesToRead {
   readonly #files: JobFiles;
   readonly #folders: OpenFolders;
   readonly #openFile: (path: Buffer) => number | undefined;
-  readonly #open = new Map<number, number>();
+  readonly #open = new OpenFiles();
 
   constructor(files: JobFiles, folders: OpenFolders, openFile: (path: Buffer) => number | undefined) {
     this.#files = files;
@@ -137,17 +139,9 @@ class FilesToRead {
 
   /** undefined where it may not be opened. */
   fd(file: number): number | undefined {
-    const known = this.#open.get(file);
-    if (known !== undefined) return known;
-    const fd = this.#openFile(this.#folders.entry(this.#files.folder(file), this.#files.name(file)));
-    if (fd === undefined) return undefined;
-    const [oldest] = this.#open;
-    if (oldest && this.#open.size >= mostOpenFiles) {
-      this.#open.delete(oldest[0]);
-      closeSync(oldest[1]);
-    }
-    this.#open.set(file, fd);
-    return fd;
+    return this.#open.fd(file, () =>
+      this.#openFile(this.#folders.entry(this.#files.folder(file), this.#files.name(file))),
+    );
   }
 
   /** What is wrong with the file itself. */
@@ -164,6 +158,6 @@ class FilesToRead {
   }
 
   close(): void {
-    for (const fd of this.#open.values()) closeSync(fd);
+    this.#open.closeAll();
   }
 }

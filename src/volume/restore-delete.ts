@@ -1,10 +1,10 @@
 /** What is in the target and not in the backup: found while the trees are walked, removed after everything else is done. */
 import { type BigIntStats, readdirSync, rmdirSync, unlinkSync } from 'node:fs';
-import { messageOf } from '../base/errors.ts';
+import { codeOf, messageOf } from '../base/errors.ts';
 import { joinBelow, type OpenFolders, withoutHandles } from './open-folders.ts';
 import { statIfThere } from './restore-existing.ts';
 import type { Selection } from './restore-selection.ts';
-import { codeOf, isOfTarget, isTargetLost } from './restore-target.ts';
+import { isOfTarget, isTargetLost } from './restore-target.ts';
 
 export interface DeleteContext {
   readonly folders: OpenFolders;
@@ -102,7 +102,7 @@ function namesIn({ folders, onError }: DeleteContext, folder: string): string[] 
     return readdirSync(folders.itself(folder), { encoding: 'latin1' });
   } catch (error) {
     if (isTargetLost(error)) throw error;
-    const isNone = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error));
+    const isNone = ['ENOENT', 'ENOTDIR', 'ELOOP'].includes(codeOf(error) ?? '');
     if (!isNone) onError(folder, `what is in it is not deleted: ${withoutHandles(messageOf(error))}`);
     return [];
   }

@@ -1,5 +1,7 @@
 /** What a restore does about an entry of its target that is there already: restic's four ways. */
+
 import { type BigIntStats, closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync } from 'node:fs';
+import { codeOf } from '../base/errors.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import { typeFromPosix } from './attributes.ts';
 
@@ -49,7 +51,7 @@ export function openOwnFile(path: Buffer): number | undefined {
   try {
     fd = openSync(path, constants.O_RDWR | constants.O_NOFOLLOW | constants.O_NONBLOCK);
   } catch (error) {
-    if (error instanceof Error && 'code' in error && refusals.has(String(error.code))) return undefined;
+    if (refusals.has(codeOf(error) ?? '')) return undefined;
     throw error;
   }
   const stat = fstatSync(fd);

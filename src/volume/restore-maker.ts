@@ -3,7 +3,7 @@
  * files by way of the plan. What can only be done at the end (hard links, attributes of folders) is kept until finish().
  */
 import { closeSync, constants, linkSync, lstatSync, mkdirSync, openSync, unlinkSync } from 'node:fs';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, HoldfastError, messageOf } from '../base/errors.ts';
 import type { TreeNode } from '../repository/format/tree.ts';
 import { changeMode, joinBelow, type OpenFolders, withoutHandles } from './open-folders.ts';
 import { type MakerCounts, noCounts } from './restore-counts.ts';
@@ -14,7 +14,7 @@ import { type FirstName, LinkedEntries } from './restore-links.ts';
 import { type Place, pathOf } from './restore-place.ts';
 import type { FileNode } from './restore-plan.ts';
 import { makeSpecial } from './restore-special.ts';
-import { codeOf, isTargetLost, lostAndFound, makingRoom } from './restore-target.ts';
+import { isTargetLost, lostAndFound, makingRoom } from './restore-target.ts';
 import type { WalkVisitor } from './restore-walk.ts';
 import { type AttributeWriter, hasAttributes } from './write-attributes.ts';
 

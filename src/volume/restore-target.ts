@@ -18,7 +18,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { join } from 'node:path';
-import { HoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, HoldfastError, messageOf } from '../base/errors.ts';
 import { listAttributeNames } from './libc.ts';
 import type { OverwriteMode } from './restore-existing.ts';
 import { isLabelOfSystem, type TargetConditions } from './write-attributes.ts';
@@ -176,11 +176,7 @@ export function makingRoom<T>(path: Buffer, replace: boolean, make: () => T): T 
   return make();
 }
 
-export function codeOf(error: unknown): string {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : '';
-}
-
 /** Errors after which no further file can be restored either. */
 export function isTargetLost(error: unknown): boolean {
-  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(codeOf(error));
+  return ['ENOSPC', 'EDQUOT', 'EROFS', 'EIO'].includes(codeOf(error) ?? '');
 }

@@ -1,6 +1,6 @@
 /** One thread of a restore: fetches, opens and writes what its jobs name, with a store of its own. */
 import { parentPort, workerData } from 'node:worker_threads';
-import { isHoldfastError, messageOf } from '../base/errors.ts';
+import { codeOf, isHoldfastError, messageOf } from '../base/errors.ts';
 import { park, stopMessage } from '../base/threads.ts';
 import type { MasterKey } from '../repository/crypto.ts';
 import { openStore } from '../store/open-store.ts';
@@ -10,7 +10,6 @@ import { BlobOpener } from './restore-blobs.ts';
 import { type CheckTools, checkAfter, checkBefore, hasFilesToCompare } from './restore-check.ts';
 import { type FetchedSegment, ReadAhead } from './restore-fetch.ts';
 import type { JobResult, RestoreJob } from './restore-job.ts';
-import { codeOf } from './restore-target.ts';
 import type { FromRestoreWorker, RestoreWorkerSetup, ToRestoreWorker } from './restore-workers.ts';
 import { JobWriter } from './restore-writer.ts';
 import { AttributeWriter } from './write-attributes.ts';

@@ -33,7 +33,7 @@ interface FatalMessage {
   readonly code: ErrorCode | undefined;
   readonly context: ErrorContext | undefined;
   /** Where the file system was the cause. */
-  readonly errno: string;
+  readonly errno: string | undefined;
 }
 
 /** Enough that a thread has work while the main thread decodes a large tree. */

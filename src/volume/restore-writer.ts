@@ -2,6 +2,7 @@
 import { closeSync, constants, fstatSync, ftruncateSync, openSync, writeSync } from 'node:fs';
 import { messageOf } from '../base/errors.ts';
 import { punchHole } from './libc.ts';
+import { OpenFiles } from './open-files.ts';
 import { joinBelow, joinShown, type OpenFolders, withoutHandles } from './open-folders.ts';
 import type { JobCheck } from './restore-check.ts';
 import { type EntryFailure, type FileStart, JobFiles, type JobResult, type RestoreJob } from './restore-job.ts';
@@ -13,8 +14,6 @@ const holeBytes = 64 << 10;
 /** Where a file system can begin a hole. */
 const blockBytes = 4096;
 const zeros = Buffer.alloc(holeBytes);
-/** Files kept open at the same time. */
-const mostOpenFiles = 64;
 
 export interface WriterTools {
   readonly folders: OpenFolders;
@@ -33,7 +32,7 @@ export class JobWriter {
   readonly #isFailed: Uint8Array;
   readonly #isCreated: Uint8Array;
   readonly #hasWritten: Uint8Array;
-  readonly #open = new Map<number, number>();
+  readonly #open = new OpenFiles();
   readonly #failures: EntryFailure[] = [];
   #nextUse = 0;
   #filesDone = 0;
@@ -78,8 +77,7 @@ export class JobWriter {
 
   /** Closes what is open. */
   end(): JobResult {
-    for (const fd of this.#open.values()) closeSync(fd);
-    this.#open.clear();
+    this.#open.closeAll();
     const splits: { number: number; hasWritten: boolean }[] = [];
     for (let file = 0; file < this.#files.count; file++) {
       const hasWritten = this.#hasWritten[file] === 1;
@@ -153,8 +151,7 @@ export class JobWriter {
     const hasSize = fstatSync(fd).size === sizeBytes;
     if (!hasSize) ftruncateSync(fd, sizeBytes);
     this.#writeAttributes(file, fd);
-    this.#open.delete(file);
-    closeSync(fd);
+    this.#open.close(file);
     if (this.#isFailed[file] !== 0) return;
     this.#filesDone += 1;
     if (isUnchanged && hasSize) this.#filesUnchanged += 1;
@@ -179,8 +176,10 @@ export class JobWriter {
   }
 
   #openFile(file: number): number {
-    const known = this.#open.get(file);
-    if (known !== undefined) return known;
+    return this.#open.fd(file, () => this.#openAnew(file));
+  }
+
+  #openAnew(file: number): number {
     const path = this.#entry(file);
     const start = this.#startOf(file);
     const isToCreate = start !== 'compare' && this.#files.isWhole(file) && this.#isCreated[file] === 0;
@@ -188,12 +187,6 @@ export class JobWriter {
       ? createFile(path, start !== 'make')
       : openSync(path, constants.O_WRONLY | constants.O_NOFOLLOW);
     if (this.#files.isWhole(file)) this.#isCreated[file] = 1;
-    const [oldest] = this.#open;
-    if (oldest && this.#open.size >= mostOpenFiles) {
-      this.#open.delete(oldest[0]);
-      closeSync(oldest[1]);
-    }
-    this.#open.set(file, fd);
     return fd;
   }
 

@@ -2,7 +2,9 @@
  * Gives a restored entry its owner, mode, extended attributes, ACLs and times. The order is that of R10.3:
  * user attributes while we may still write, then owner (which clears setuid and capabilities), mode, capabilities and ACLs, times last.
  */
+
 import { type BigIntStats, fchmodSync, fchownSync, fstatSync, lchownSync, lstatSync } from 'node:fs';
+import { codeOf } from '../base/errors.ts';
 import { zeroTimeNs } from '../repository/format/time.ts';
 import { permissionsFromGo } from './attributes.ts';
 import {
@@ -172,5 +174,5 @@ function writeTimes({ at }: WrittenEntry, { atimeNs, mtimeNs }: RestoredAttribut
 }
 
 function hasCode(error: unknown, codes: ReadonlySet<string>): boolean {
-  return error instanceof Error && 'code' in error && typeof error.code === 'string' && codes.has(error.code);
+  return codes.has(codeOf(error) ?? '');
 }

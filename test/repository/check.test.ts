@@ -10,11 +10,12 @@ import { initRepository, loadFile, saveFile } from '../../src/repository/reposit
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { createPackVerifier } from '../../src/repository/verify-pack.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import { craftedNode } from '../fixtures/crafted-node.ts';
 import { describeWith } from '../setup/needs.ts';
 import { restic, resticResult } from '../setup/restic.ts';
 import { addObject, newS3Place } from '../setup/s3-place.ts';
 import { filesIn, flip, indexedPacks, packPath, packWith } from './damage.ts';
-import { plainNode, storePack } from './hand-made.ts';
+import { storePack } from './hand-made.ts';
 import {
   cheapKdf,
   makeRepository,
@@ -256,7 +257,7 @@ test.each<[string, Partial<TreeNode>, string]>([
   ['content that nobody has', { content: ['ab'.repeat(32)] }, 'is not in the index'],
 ])('an entry with %s is an error', async (_, change, expected) => {
   const { repository } = await makeRepository();
-  const tree = Buffer.from(`{"nodes":[${encodeNode({ ...plainNode, ...change })}]}\n`);
+  const tree = Buffer.from(`{"nodes":[${encodeNode(craftedNode('x', change))}]}\n`);
   const [root] = await storePack(repository, 'tree', [tree]);
   await saveSnapshot(repository, { time: '2026-01-01T00:00:00Z', tree: root!, paths: ['/'] });
   const report = await checkRepository(repository, readAll);
@@ -265,10 +266,7 @@ test.each<[string, Partial<TreeNode>, string]>([
 
 test('entries out of order are a hint; trees that are no trees are errors', async () => {
   const { repository } = await makeRepository();
-  const nodes = [
-    encodeNode({ ...plainNode, name: Buffer.from('b') }),
-    encodeNode({ ...plainNode, name: Buffer.from('a') }),
-  ];
+  const nodes = [encodeNode(craftedNode('b')), encodeNode(craftedNode('a'))];
   const trees = [Buffer.from(`{"nodes":[${nodes.join(',')}]}\n`), Buffer.from('[]'), Buffer.alloc(0)];
   const roots = await storePack(repository, 'tree', trees);
   for (const tree of roots) await saveSnapshot(repository, { time: '2026-01-01T00:00:00Z', tree, paths: ['/'] });

@@ -12,6 +12,7 @@ import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { upgradeRepository } from '../../src/repository/upgrade.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
 import { openStore } from '../../src/store/open-store.ts';
+import { changedStore } from '../fixtures/changed-store.ts';
 import { describeWith } from '../setup/needs.ts';
 import { newS3Place } from '../setup/s3-place.ts';
 import { tempDir } from '../setup/temp-dir.ts';
@@ -274,24 +275,11 @@ describe('where the source is damaged', () => {
     const { source, target } = await filled();
     const { store } = target.repository;
     let packs = 0;
-    const failing = {
-      ...target.repository,
-      store: {
-        ...store,
-        url: store.url,
-        uploadsAtOnce: store.uploadsAtOnce,
-        listsAtOnce: store.listsAtOnce,
-        get: store.get.bind(store),
-        stat: store.stat.bind(store),
-        list: store.list.bind(store),
-        remove: store.remove.bind(store),
-        replaceConfig: store.replaceConfig.bind(store),
-        close: store.close.bind(store),
-        put: (...args: Parameters<typeof store.put>) =>
-          args[0] === 'data' && ++packs > 2 ? Promise.reject(new Error('full')) : store.put(...args),
-      },
-    };
-    await expect(copy(source.repository, failing)).rejects.toThrow('full');
+    const failing = changedStore(store, {
+      put: (type, ...rest) =>
+        type === 'data' && ++packs > 2 ? Promise.reject(new Error('full')) : store.put(type, ...rest),
+    });
+    await expect(copy(source.repository, { ...target.repository, store: failing })).rejects.toThrow('full');
     expect(await listSnapshots(target.repository)).toEqual([]);
     expect((await indexedPacks(target.repository)).length).toBe(2);
     const before = (await blobNames(target.repository)).length;

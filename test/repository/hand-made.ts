@@ -1,30 +1,9 @@
-/** Packs, trees and indexes made by hand, as no program would write them. */
+/** Packs and indexes made by hand, as no program would write them. */
 import { createHash } from 'node:crypto';
 import { seal } from '../../src/repository/crypto.ts';
 import { encodeIndex } from '../../src/repository/format/index-file.ts';
 import { encodePackHeader } from '../../src/repository/format/pack.ts';
-import type { TreeNode } from '../../src/repository/format/tree.ts';
 import { type Repository, saveFile } from '../../src/repository/repository.ts';
-
-export const plainNode: TreeNode = {
-  name: Buffer.from('x'),
-  type: 'file',
-  mode: 420,
-  mtimeNs: 0n,
-  atimeNs: 0n,
-  ctimeNs: 0n,
-  uid: 0,
-  gid: 0,
-  user: '',
-  group: '',
-  inode: 0n,
-  deviceId: 0n,
-  sizeBytes: 0,
-  links: 1,
-  extendedAttributes: [],
-  device: 0,
-  content: [],
-};
 
 /** Stores blobs as one pack with its index; their ids. */
 export async function storePack(

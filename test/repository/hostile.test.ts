@@ -12,19 +12,16 @@ import { type Repository, saveFile } from '../../src/repository/repository.ts';
 import { listSnapshots, saveSnapshot } from '../../src/repository/snapshots.ts';
 import { walkTree } from '../../src/repository/walk-tree.ts';
 import { restoreFolder } from '../../src/volume/restore.ts';
+import { craftedFolder, craftedNode } from '../fixtures/crafted-node.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 import { indexedPacks, namesOf } from './damage.ts';
-import { plainNode, storePack } from './hand-made.ts';
+import { storePack } from './hand-made.ts';
 import { makeRepository } from './restic-repository.ts';
 
 const time = '2026-11-22T10:00:00Z';
 /** Two names a folder and so many folders above each other: more paths than anybody could visit. */
 const levels = 64;
 const mostBytes = 300 * 2 ** 20;
-
-function folderNode(name: string, subtree: string): TreeNode {
-  return { ...plainNode, name: Buffer.from(name), type: 'dir', content: null, subtree };
-}
 
 async function withTree(repository: Repository, nodes: readonly TreeNode[]): Promise<string> {
   const [id] = await storePack(repository, 'tree', [encodeTree(nodes)]);
@@ -35,14 +32,14 @@ async function withTree(repository: Repository, nodes: readonly TreeNode[]): Pro
 async function doubling(repository: Repository, innermost: string): Promise<void> {
   let tree = innermost;
   for (let level = 0; level < levels; level++) {
-    tree = await withTree(repository, [folderNode('a', tree), folderNode('b', tree)]);
+    tree = await withTree(repository, [craftedFolder('a', tree), craftedFolder('b', tree)]);
   }
   await saveSnapshot(repository, { time, tree, paths: ['/x'] });
 }
 
 test('folders that hold each other twice, 64 levels deep, are each read once by check, prune and repair', async () => {
   const { repository } = await makeRepository();
-  await doubling(repository, await withTree(repository, [plainNode]));
+  await doubling(repository, await withTree(repository, [craftedNode('x')]));
   const report = await checkRepository(repository, { readData: true, workers: 0 });
   expect([report.errors, report.trees]).toEqual([[], levels + 1]);
   expect((await surveyPacks(repository)).facts.packs.every(({ usedBlobs }) => usedBlobs === 1)).toBe(true);
@@ -61,7 +58,7 @@ test('a loss that is in more places than anybody could list is listed in part', 
 
 test('a walk through them can be stopped at any entry', async () => {
   const { repository } = await makeRepository();
-  await doubling(repository, await withTree(repository, [plainNode]));
+  await doubling(repository, await withTree(repository, [craftedNode('x')]));
   const [snapshot] = await listSnapshots(repository);
   const reader = new BlobReader(repository, await loadIndex(repository, 'read'));
   const stop = new AbortController();
@@ -79,7 +76,7 @@ test('a walk through them can be stopped at any entry', async () => {
 test('a tree that claims to hold itself is told from the true one by its hash, and nobody goes round', async () => {
   const { repository } = await makeRepository();
   const claimed = 'cd'.repeat(32);
-  const content = Buffer.from(`{"nodes":[${encodeNode(folderNode('again', claimed))}]}\n`);
+  const content = Buffer.from(`{"nodes":[${encodeNode(craftedFolder('again', claimed))}]}\n`);
   const [id] = await storePack(repository, 'tree', [content]);
   // The index calls the blob by the name that is in it.
   const packs = (await indexedPacks(repository)).map((pack) => ({
@@ -106,7 +103,7 @@ test.each([
 ])('a blob of which the index says that it is %s is damaged, and takes no memory', async (_, lie) => {
   const { repository } = await makeRepository();
   const [data] = await storePack(repository, 'data', [Buffer.from('a file')]);
-  const tree = await withTree(repository, [{ ...plainNode, content: [data!], sizeBytes: 6 }]);
+  const tree = await withTree(repository, [craftedNode('x', { content: [data!], sizeBytes: 6 })]);
   const packs = (await indexedPacks(repository)).map((pack) => ({
     ...pack,
     blobs: pack.blobs.map((blob) => ({ ...blob, ...lie })),

@@ -7,8 +7,8 @@ import { acquireLock } from '../../src/repository/locks.ts';
 import { initRepository, openRepository, type Repository } from '../../src/repository/repository.ts';
 import { listSnapshots } from '../../src/repository/snapshots.ts';
 import { openFolderStore } from '../../src/store/folder-store.ts';
-import type { Store } from '../../src/store/store.ts';
 import { type BackupOptions, backupFolder } from '../../src/volume/backup.ts';
+import { changedStore } from '../fixtures/changed-store.ts';
 import { compareTrees } from '../fixtures/compare-trees.ts';
 import { makeTree, noise } from '../fixtures/make-tree.ts';
 import { describeWith } from '../setup/needs.ts';
@@ -200,20 +200,9 @@ describe('backing up a folder', () => {
     const path = join(await tempDir(), 'repository');
     const store = openFolderStore(path);
     await initRepository(store, password);
-    const full: Store = {
-      ...store,
-      url: store.url,
-      uploadsAtOnce: store.uploadsAtOnce,
-      listsAtOnce: store.listsAtOnce,
-      get: store.get.bind(store),
-      stat: store.stat.bind(store),
-      list: store.list.bind(store),
-      remove: store.remove.bind(store),
-      replaceConfig: store.replaceConfig.bind(store),
-      close: store.close.bind(store),
-      put: (type, name, bytes, sha256) =>
-        type === 'data' ? Promise.reject(new Error('no space left')) : store.put(type, name, bytes, sha256),
-    };
+    const full = changedStore(store, {
+      put: (type, ...rest) => (type === 'data' ? Promise.reject(new Error('no space left')) : store.put(type, ...rest)),
+    });
     const own = await openRepository(full, password);
     await expect(backupFolder(own, optionsFor(folder))).rejects.toThrow('no space left');
     expect(await listSnapshots(own)).toEqual([]);

@@ -7,7 +7,8 @@ import { backupFolder } from '../../src/volume/backup.ts';
 import { emptyFolder } from '../../src/volume/empty-folder.ts';
 import { restoreFolder } from '../../src/volume/restore.ts';
 import { previewRestore } from '../../src/volume/restore-preview.ts';
-import { CraftedRepository, craftedFolder, craftedNode } from '../fixtures/crafted-repository.ts';
+import { craftedFolder, craftedNode } from '../fixtures/crafted-node.ts';
+import { CraftedRepository } from '../fixtures/crafted-repository.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 import { newScene } from './restore-scene.ts';
 

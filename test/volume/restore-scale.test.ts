@@ -11,7 +11,8 @@ import { createZstdCompress } from 'node:zlib';
 import { describe, expect, onTestFinished, test } from 'vitest';
 import { encodeNodeHead } from '../../src/repository/format/tree.ts';
 import type { RestoreSummary } from '../../src/volume/restore-options.ts';
-import { CraftedRepository, craftedNode } from '../fixtures/crafted-repository.ts';
+import { craftedNode } from '../fixtures/crafted-node.ts';
+import { CraftedRepository } from '../fixtures/crafted-repository.ts';
 import { noise } from '../fixtures/make-tree.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 

@@ -20,6 +20,7 @@ import { Selection } from '../../src/volume/restore-selection.ts';
 import { createFile, problemWithName } from '../../src/volume/restore-target.ts';
 import { RestoreWalk } from '../../src/volume/restore-walk.ts';
 import { AttributeWriter } from '../../src/volume/write-attributes.ts';
+import { craftedFolder, craftedNode } from '../fixtures/crafted-node.ts';
 import { tempDir } from '../setup/temp-dir.ts';
 
 let target: string;
@@ -34,37 +35,8 @@ beforeEach(async () => {
   writeFileSync(join(outside, 'secret'), 'untouched');
 });
 
-const fileBits = 0o644;
-
-function node(name: string | Buffer, fields: Partial<TreeNode> = {}): TreeNode {
-  return {
-    name: Buffer.from(name),
-    type: 'file',
-    mode: fileBits,
-    mtimeNs: 1_000_000_000n,
-    atimeNs: 1_000_000_000n,
-    ctimeNs: 1_000_000_000n,
-    uid: process.getuid!(),
-    gid: process.getgid!(),
-    user: '',
-    group: '',
-    inode: 0n,
-    deviceId: 0n,
-    sizeBytes: 0,
-    links: 1,
-    extendedAttributes: [],
-    device: 0,
-    content: [],
-    ...fields,
-  };
-}
-
-function folder(name: string, subtree: string): TreeNode {
-  return node(name, { type: 'dir', mode: 2 ** 31 + 0o755, content: null, subtree });
-}
-
 function symlink(name: string, linkTarget: string): TreeNode {
-  return node(name, { type: 'symlink', content: null, linkTarget: Buffer.from(linkTarget) });
+  return craftedNode(name, { type: 'symlink', content: null, linkTarget: Buffer.from(linkTarget) });
 }
 
 /** Restores trees that no repository needs to hold; files get their name as content. `before`: what happens before each file. */
@@ -110,7 +82,7 @@ describe('a tree that means harm', () => {
   test.each(['', '.', '..', '../outside/new', '/etc/new', 'a/b', 'a\0b', '/'])(
     'cannot name an entry %j',
     async (name) => {
-      const trees = { root: [node(name), folder(name, 'root'), symlink(name, 'x')] };
+      const trees = { root: [craftedNode(name), craftedFolder(name, 'root'), symlink(name, 'x')] };
       const { errors } = await walked(trees);
       expect(errors).toHaveLength(3);
       expect(errors.every((error) => error.includes('left out'))).toBe(true);
@@ -127,7 +99,10 @@ describe('a tree that means harm', () => {
     'cannot lead out of the target by a link and a folder of one name (replace: %s)',
     async (replace) => {
       const link = symlink('name', outside);
-      const trees = { root: [link, folder('name', 'below')], below: [node('new'), node('secret')] };
+      const trees = {
+        root: [link, craftedFolder('name', 'below')],
+        below: [craftedNode('new'), craftedNode('secret')],
+      };
       for (const root of [trees.root, trees.root.toReversed()]) {
         const { errors } = await walked({ ...trees, root }, replace);
         expect(errors).not.toEqual([]);
@@ -138,7 +113,9 @@ describe('a tree that means harm', () => {
   );
 
   test('cannot hide a second entry of a name by an order of its own', async () => {
-    const { errors } = await walked({ root: [node('b'), node('a'), symlink('b', outside), node('c'), node('a')] });
+    const { errors } = await walked({
+      root: [craftedNode('b'), craftedNode('a'), symlink('b', outside), craftedNode('c'), craftedNode('a')],
+    });
     expect(errors.map((error) => error.split(':')[0])).toEqual(['b', 'a']);
     expect(readdirSync(target)).toEqual(['a', 'b', 'c']);
     expect(lstatSync(join(target, 'b')).isFile()).toBe(true);
@@ -146,15 +123,19 @@ describe('a tree that means harm', () => {
 
   test('cannot have a file written through a link that is in the target', async () => {
     symlinkSync(join(outside, 'secret'), join(target, 'name'));
-    expect((await walked({ root: [node('name')] })).errors[0]).toContain('EEXIST');
-    expect((await walked({ root: [node('name')] }, true)).errors).toEqual([]);
+    expect((await walked({ root: [craftedNode('name')] })).errors[0]).toContain('EEXIST');
+    expect((await walked({ root: [craftedNode('name')] }, true)).errors).toEqual([]);
     expect(lstatSync(join(target, 'name')).isFile()).toBe(true);
     expect(readFileSync(join(outside, 'secret'), 'utf8')).toBe('untouched');
   });
 });
 
 describe('somebody who swaps folders for links while they are filled', () => {
-  const trees = { root: [folder('f', 'below')], below: [node('first'), folder('g', 'deep')], deep: [node('secret')] };
+  const trees = {
+    root: [craftedFolder('f', 'below')],
+    below: [craftedNode('first'), craftedFolder('g', 'deep')],
+    deep: [craftedNode('secret')],
+  };
 
   test.each(['f', 'f/g'])('gets nothing written or changed outside of the target (%s)', async (swapped) => {
     const moved = join(target, 'moved');
@@ -175,7 +156,11 @@ describe('somebody who swaps folders for links while they are filled', () => {
   });
 
   test('gets no attributes changed of what a file or folder was swapped for', async () => {
-    const root = [{ ...node('file'), mode: 0o777 }, folder('f', 'below'), { ...node('z'), mode: 0o600 }];
+    const root = [
+      { ...craftedNode('file'), mode: 0o777 },
+      craftedFolder('f', 'below'),
+      { ...craftedNode('z'), mode: 0o600 },
+    ];
     const secretMode = lstatSync(join(outside, 'secret')).mode;
     const { errors } = await walked({ root, below: [] }, false, (name) => {
       if (name !== 'z') return;
@@ -192,12 +177,12 @@ describe('a tree that is broken', () => {
   test('costs only the entries that are broken', async () => {
     const { errors, counts } = await walked({
       root: [
-        node('a'),
-        folder('gone', 'not there'),
-        { ...folder('no-subtree', ''), subtree: undefined } as unknown as TreeNode,
-        node('odd', { type: 'irregular' as TreeNode['type'], content: null }),
-        node('socket', { type: 'socket', content: null }),
-        node('z'),
+        craftedNode('a'),
+        craftedFolder('gone', 'not there'),
+        { ...craftedFolder('no-subtree', ''), subtree: undefined } as unknown as TreeNode,
+        craftedNode('odd', { type: 'irregular' as TreeNode['type'], content: null }),
+        craftedNode('socket', { type: 'socket', content: null }),
+        craftedNode('z'),
       ],
     });
     expect(errors.map((error) => error.split(':')[0])).toEqual(['no-subtree', 'odd', 'gone']);
@@ -210,14 +195,14 @@ describe('hard links', () => {
   const linked = { links: 2, inode: 7n, deviceId: 1n, content: ['c'.repeat(64)] };
 
   test('are made again across folders', async () => {
-    const trees = { root: [node('a', linked), folder('f', 'f')], f: [node('b', linked)] };
+    const trees = { root: [craftedNode('a', linked), craftedFolder('f', 'f')], f: [craftedNode('b', linked)] };
     const { counts } = await walked(trees);
     expect(counts).toMatchObject({ files: 2, hardLinks: 1 });
     expect(lstatSync(join(target, 'f', 'b')).ino).toBe(lstatSync(join(target, 'a')).ino);
   });
 
   test('are not made of files whose content differs, whatever their inode says', async () => {
-    await walked({ root: [node('a', linked), node('b', { ...linked, content: ['d'.repeat(64)] })] });
+    await walked({ root: [craftedNode('a', linked), craftedNode('b', { ...linked, content: ['d'.repeat(64)] })] });
     expect(readFileSync(join(target, 'b'), 'utf8')).toBe('b');
   });
 
