@@ -42,13 +42,15 @@ async function show(states: readonly (KubeObject | Status | undefined)[], conten
 describe('the cut', () => {
   test('waits through errors that pass, and tells each of them once (R1.13)', async () => {
     const { cluster, watch, told } = await show([untouched, error('busy'), error('busy'), error('full'), cut]);
-    expect((await waitForCut(cluster, untouched, watch)).status).toMatchObject({ creationTime });
+    expect((await waitForCut(cluster, untouched, { ...watch, timeoutMs: 30_000 })).status).toMatchObject({
+      creationTime,
+    });
     expect(told).toEqual(['busy', 'full']);
   });
 
   test('counts as soon as it is there, though the last error is still shown and the copy is not ready (R1.10, R1.13)', async () => {
     const { cluster, watch } = await show([{ ...cut, error: { message: 'busy' } }]);
-    await expect(waitForCut(cluster, untouched, watch)).resolves.toBeDefined();
+    await expect(waitForCut(cluster, untouched, { ...watch, timeoutMs: 30_000 })).resolves.toBeDefined();
   });
 
   test('is not there with the name of a content alone (R1.10)', async () => {
