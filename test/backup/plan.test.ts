@@ -313,3 +313,33 @@ function policyWith(more: string, select = '') {
   return parsePolicyFile(`${repository}---\n${header}kind: BackupPolicy\n${meta}spec: ${spec}\n`, 'p')!.policies[0]!
     .policy;
 }
+
+test('Snapshot is only done when it was asked for, keeps what it cuts, and needs the repository from here', () => {
+  const table: readonly (readonly [what: string, facts: ClaimFacts, wishes: PlanWishes, plan: string])[] = [
+    ['asked for', claim('d'), { method: 'Snapshot' }, 'Snapshot snap, none'],
+    [
+      'a raw block volume',
+      claim('d', { spec: { volumeMode: 'Block' } }),
+      { method: 'Snapshot' },
+      'Snapshot snap, none',
+    ],
+    [
+      'without a storage class',
+      claim('d', { spec: { storageClassName: '' } }),
+      { method: 'Snapshot' },
+      'Snapshot snap, none',
+    ],
+    ['without the password', claim('d'), { method: 'Snapshot', writable: false }, 'blocked PASSWORD_MISSING'],
+    ['no CSI driver', claim('d', nfs), { method: 'Snapshot' }, 'blocked SNAPSHOT_UNSUPPORTED'],
+  ];
+  for (const [what, facts, wishes, expected] of table) expect(shortOf(planOf(facts, wishes)), what).toBe(expected);
+  const keeps = (wishes: PlanWishes) => {
+    const plan = planOf(claim('d'), wishes);
+    return plan.status === 'ready' && plan.keeps;
+  };
+  const keeping = (method: string) => policyWith(`snapshots: {keepLast: 2}, method: ${method}`);
+  expect(keeps({ method: 'Snapshot' })).toBe(true);
+  expect(keeps({})).toBe(false);
+  expect(keeps({ policy: keeping('SnapshotMove') })).toBe(true);
+  expect(keeps({ policy: keeping('FileCopy') })).toBe(false);
+});

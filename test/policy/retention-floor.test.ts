@@ -45,3 +45,10 @@ test('the last verified backup stays, and all that are young', () => {
   expect(kept('cccccc', { last: 1 }, { verified: new Set(['3', '4']) })).toEqual(['0', '3']);
   expect(kept('cicci', { last: 1 }, { minimumAgeMs: 2.5 * 86_400_000 })).toEqual(['0', '1', '2']);
 });
+
+test('a backup whose data is gone from the storage takes no place of a rule and is none of the last complete ones', () => {
+  const gone = new Set(['0', '2']);
+  expect(kept('ccccc', { last: 2 }, { gone })).toEqual(['0', '1', '3']);
+  expect(kept('ccc', { tags: [['none']] }, { gone: new Set(['1', '2']), minimumCount: 2 })).toEqual(['0']);
+  expect(kept('cc', { last: 1 }, { gone: new Set(['0', '1']) })).toEqual(['0']);
+});
