@@ -1,6 +1,6 @@
 /**
  * The folders of an archive while it is read. Tar names an entry by its path and tells of a hard link only when it comes
- * to the second name, so that trees can be stored only once all of it has been read: about a kilobyte an entry, whatever
+ * to the second name, so that trees can be stored only once all of it has been read: about half a kilobyte an entry, whatever
  * the files hold.
  */
 import { encodeNode, encodeNodeHead } from '../repository/format/tree.ts';
@@ -13,14 +13,17 @@ import type { TreePiece } from './tree-pieces.ts';
 /** What stands between the brackets of `content`: encoded ids of small files, pieces of large ones; null without any. */
 export type LeafContent = string | TreePiece | null;
 
+/** The name is the key that it is found by. */
+type Attributes = Omit<EntryAttributes, 'name'>;
+
 interface Folder {
-  attributes: EntryAttributes;
+  attributes: Attributes;
   /** By name, as latin1. */
   readonly entries: Map<string, Folder | Leaf>;
 }
 
 interface Leaf {
-  attributes: EntryAttributes;
+  attributes: Attributes;
   readonly content: LeafContent;
 }
 
@@ -35,22 +38,20 @@ export class ArchiveTree {
   /** `timeNs` is that of folders of which the archive says nothing. */
   constructor(timeNs: bigint) {
     this.#timeNs = timeNs;
-    this.#root = this.#madeUpFolder('');
+    this.#root = this.#madeUpFolder();
   }
 
-  get rootAttributes(): EntryAttributes {
+  get rootAttributes(): Attributes {
     return this.#root.attributes;
   }
 
   addFolder(path: readonly string[], member: TarMember): void {
-    const folder = this.#folderAt(path);
-    const name = folder.attributes.name.toString('latin1');
-    folder.attributes = attributesOf(name, member);
+    this.#folderAt(path).attributes = attributesOf(member);
   }
 
   addLeaf(path: readonly string[], member: TarMember, content: LeafContent): void {
     const name = path.at(-1) ?? '';
-    this.#folderAt(path.slice(0, -1)).entries.set(name, { attributes: attributesOf(name, member), content });
+    this.#folderAt(path.slice(0, -1)).entries.set(name, { attributes: attributesOf(member), content });
   }
 
   /** One more name of an entry that came before; false where none did. */
@@ -63,8 +64,8 @@ export class ArchiveTree {
       first.attributes = { ...first.attributes, inode: this.#inodes, deviceId: linkDeviceId };
     }
     const name = path.at(-1) ?? '';
-    const attributes = { ...first.attributes, name: Buffer.from(name, 'latin1') };
-    this.#folderAt(path.slice(0, -1)).entries.set(name, { attributes, content: first.content });
+    const { attributes, content } = first;
+    this.#folderAt(path.slice(0, -1)).entries.set(name, { attributes, content });
     return true;
   }
 
@@ -93,7 +94,7 @@ export class ArchiveTree {
     for (const name of path) {
       let next = folder.entries.get(name);
       if (next === undefined || !('entries' in next)) {
-        next = this.#madeUpFolder(name);
+        next = this.#madeUpFolder();
         folder.entries.set(name, next);
       }
       folder = next;
@@ -101,29 +102,35 @@ export class ArchiveTree {
     return folder;
   }
 
-  #madeUpFolder(name: string): Folder {
+  #madeUpFolder(): Folder {
     const root = { mode: 0o755, uid: 0, gid: 0, mtimeNs: this.#timeNs, ctimeNs: this.#timeNs, device: 0 } as const;
     const member = { ...root, type: 'dir', sizeBytes: 0, target: Buffer.alloc(0), extendedAttributes: [] } as const;
-    return { attributes: attributesOf(name, member), entries: new Map() };
+    return { attributes: attributesOf(member), entries: new Map() };
   }
 }
 
 /** As a walk of the folder would have it (read-attributes.ts): atime is mtime, folders and FIFOs have no links. */
-function attributesOf(name: string, member: Omit<TarMember, 'path' | 'content'>): EntryAttributes {
+function attributesOf(member: Omit<TarMember, 'path' | 'content'>): Attributes {
   const { mode, uid, gid, mtimeNs, ctimeNs, device, extendedAttributes, sizeBytes, target } = member;
   const type = member.type === 'link' ? 'file' : member.type;
   return {
-    name: Buffer.from(name, 'latin1'),
     type,
     mode: goModeFromPosix(posixTypeBits(type) | mode),
     ...{ mtimeNs, atimeNs: mtimeNs, ctimeNs, uid, gid },
     ...{ user: '', group: '', inode: 0n, deviceId: 0n },
     sizeBytes: type === 'file' ? sizeBytes : 0,
     links: type === 'dir' || type === 'fifo' ? 0 : 1,
-    extendedAttributes,
+    extendedAttributes: extendedAttributes.map(({ name, value }) => ({ name, value: unpooled(value) })),
     device,
-    ...(type === 'symlink' ? { linkTarget: target } : {}),
+    ...(type === 'symlink' ? { linkTarget: unpooled(target) } : {}),
   };
+}
+
+/** Small buffers are parts of larger ones, which they would keep in memory with them. */
+function unpooled(bytes: Buffer): Buffer {
+  const own = Buffer.alloc(bytes.length);
+  bytes.copy(own);
+  return own;
 }
 
 /** How many names each inode has in the end: a later entry may have taken the place of one. */
@@ -140,19 +147,20 @@ async function storeFolder(walk: FolderWalk, folder: Folder, links: ReadonlyMap<
   const pieces: TreePiece[] = [];
   // One character of latin1 is one byte of the name.
   const sorted = [...folder.entries].sort(([one], [other]) => (one < other ? -1 : 1));
-  for (const [, entry] of sorted) {
+  for (const [latin1, entry] of sorted) {
+    const name = Buffer.from(latin1, 'latin1');
     if ('entries' in entry) {
       const subtree = await storeFolder(walk, entry, links);
-      pieces.push(Buffer.from(`${encodeNode({ ...entry.attributes, content: null, subtree })},`));
-    } else pieces.push(...leafPieces(entry, links));
+      pieces.push(Buffer.from(`${encodeNode({ ...entry.attributes, name, content: null, subtree })},`));
+    } else pieces.push(...leafPieces(name, entry, links));
   }
   walk.folders.new++;
   return walk.storeTree(pieces);
 }
 
-function leafPieces({ attributes, content }: Leaf, links: ReadonlyMap<bigint, number>): TreePiece[] {
+function leafPieces(name: Buffer, { attributes, content }: Leaf, links: ReadonlyMap<bigint, number>): TreePiece[] {
   const names = links.get(attributes.inode) ?? attributes.links;
-  const head = encodeNodeHead({ ...attributes, links: names });
+  const head = encodeNodeHead({ ...attributes, name, links: names });
   if (content === null) return [Buffer.from(`${head}null},`)];
   if (typeof content === 'string') return [Buffer.from(`${head}[${content}]},`)];
   return [Buffer.from(`${head}[`), content, Buffer.from(']},')];

@@ -4,6 +4,7 @@
  */
 import { HoldfastError, isHoldfastError, messageOf } from '../base/errors.ts';
 import { type ChunkerConfig, chunkerOf } from '../repository/chunker/chunker.ts';
+import { ContentRuns } from '../repository/format/content-runs.ts';
 import type { Repository } from '../repository/repository.ts';
 import { ArchiveTree, type LeafContent } from './archive-tree.ts';
 import type { EntryProblem } from './backup-jobs.ts';
@@ -123,7 +124,10 @@ class ArchiveStore {
       if (this.#tools.walk.counts.bytesProcessed - this.#reportedBytes >= progressEveryBytes) this.#report();
     }
     const content = await this.#cutter.finishFile();
-    return content.length > textRuns ? content : Buffer.concat([...content.json()]).toString('latin1');
+    if (content.length <= textRuns) return Buffer.concat([...content.json()]).toString('latin1');
+    const own = new ContentRuns();
+    own.append(content.packed());
+    return own;
   }
 
   #report(): void {

@@ -16,7 +16,8 @@ export class ContentCutter {
   readonly #chunker;
   readonly #ahead = new Semaphore(chunksAheadBytes);
   readonly #failures: unknown[] = [];
-  #content = new ContentRuns();
+  readonly #content = new ContentRuns();
+  #isTaken = false;
   /** Where in the chunker's memory the chunk begins that is being filled, and where the data ends. */
   #start = 0;
   #end = 0;
@@ -47,28 +48,34 @@ export class ContentCutter {
       const isAtCut = this.#start === this.#end;
       const skipped = isAtCut && left >= this.#chunker.zeroChunkBytes ? this.#chunker.skipZeros(left) : 0;
       if (skipped > 0) {
-        this.#content.addBytes(await this.#storeZeros(), skipped / this.#chunker.zeroChunkBytes);
+        this.#add(await this.#storeZeros(), skipped / this.#chunker.zeroChunkBytes);
         this.#tools.walk.counts.bytesProcessed += skipped;
       } else await this.take(zeros.subarray(0, left));
       left -= skipped > 0 ? skipped : Math.min(left, zeros.length);
     }
   }
 
-  /** The file is over: its content. */
+  /** The file is over: its content, in memory that is used again for the next one. */
   async finishFile(): Promise<ContentRuns> {
     await this.#cut(true);
-    const content = this.#content;
-    this.#content = new ContentRuns();
+    if (this.#isTaken) this.#content.clear();
+    this.#isTaken = true;
     this.#start = 0;
     this.#end = 0;
     this.#chunker.reset();
-    return content;
+    return this.#content;
   }
 
   /** Once the last file is finished: waits until all of it is with the packs. */
   async settle(): Promise<void> {
     await this.#ahead.acquire(chunksAheadBytes);
     this.#throwIfFailed();
+  }
+
+  #add(id: Buffer, count = 1): void {
+    if (this.#isTaken) this.#content.clear();
+    this.#isTaken = false;
+    this.#content.addBytes(id, count);
   }
 
   #moveToFront(): void {
@@ -81,7 +88,7 @@ export class ContentCutter {
     for (;;) {
       const length = this.#chunker.next(this.#start, this.#end, final);
       if (length === 0) return;
-      this.#content.addBytes(await this.#store(this.#chunker.buffer.subarray(this.#start, this.#start + length)));
+      this.#add(await this.#store(this.#chunker.buffer.subarray(this.#start, this.#start + length)));
       this.#start += length;
     }
   }

@@ -92,7 +92,8 @@ export function isZeroBlock(block: Buffer): boolean {
 /** The sum of all bytes, its own field taken as spaces. */
 function checkSum(block: Buffer): void {
   if (block.length !== tarBlockBytes) throw new TypeError('a header is one block');
-  const sum = block.reduce((total, byte, at) => total + (at >= 148 && at < 156 ? 0x20 : byte), 0);
+  let sum = 8 * 0x20;
+  for (let at = 0; at < tarBlockBytes; at++) if (at < 148 || at >= 156) sum += block[at]!;
   if (numberAt(block, 148, 8) !== BigInt(sum)) throw new Error('the sum of a header is not that of its bytes');
 }
 
@@ -110,10 +111,9 @@ function numberAt(block: Buffer, at: number, length: number): bigint {
     const value = BigInt.asUintN(8 * length - 1, BigInt(`0x${field.toString('hex')}`));
     return BigInt.asIntN(Number(bits), value);
   }
-  const digits = field.toString('latin1').replace(/\0.*$/s, '').trim();
-  if (digits === '') return 0n;
-  if (!/^[0-7]+$/.test(digits)) throw new Error('a number in a header is not octal');
-  return BigInt(`0o${digits}`);
+  const [, digits] = /^ *([0-7]*) *(?:\0|$)/.exec(field.toString('latin1')) ?? [];
+  if (digits === undefined) throw new Error('a number in a header is not octal');
+  return digits === '' ? 0n : BigInt(`0o${digits}`);
 }
 
 function sizeOf(value: bigint): number {

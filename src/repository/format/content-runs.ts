@@ -71,6 +71,13 @@ export class ContentRuns {
     }
   }
 
+  /** Begins a new list in the same memory. */
+  clear(): void {
+    this.#counts.fill(0, 0, this.#runs);
+    this.#runs = 0;
+    this.#length = 0;
+  }
+
   /** How many bytes `json` yields. */
   get jsonBytes(): number {
     return Math.max(0, this.#length * jsonIdBytes - 1);
