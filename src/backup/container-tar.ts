@@ -58,7 +58,15 @@ export function tarCommand(kind: TarKind, folder: string): readonly string[] {
       return [...tar, ...format, '--numeric-owner', '--one-file-system', ...of];
     }
     case 'libarchive':
-      return [...tar, '--format=pax', '--xattrs', '--numeric-owner', '--one-file-system', ...of];
+      return [
+        ...tar,
+        '--format=pax',
+        '--options=pax:hdrcharset=BINARY',
+        '--xattrs',
+        '--numeric-owner',
+        '--one-file-system',
+        ...of,
+      ];
     case 'busybox':
       return [...tar, ...of];
   }
