@@ -68,14 +68,16 @@ test('a driver that cannot cut fails the backup with all that it said, and nothi
 test('a driver that fails for a while and is slow then only makes the backup later, and is told as a warning', async () => {
   await writeFile(fault, 'INTERNAL the array is busy');
   try {
-    const { cutTime, ...result } = await backupClaim(scene.cluster, {
+    const { cutTime, warnings, ...result } = await backupClaim(scene.cluster, {
       ...runFor(scene, 'faulty', { snapshotClass: 'zonal-snap-slow' }),
       onEvent: ({ phase }) => {
         if (phase === 'warning') void rm(fault, { force: true });
       },
     });
-    const warnings = [expect.stringContaining('the array is busy')];
-    expect(result).toMatchObject({ state: 'complete', snapshotCutTime: cutTime, warnings });
+    expect(result).toMatchObject({ state: 'complete', snapshotCutTime: cutTime });
+    // Each side-car that meets it words it in its own way.
+    expect(warnings).not.toEqual([]);
+    for (const warning of warnings) expect(warning).toContain('the array is busy');
     // Of the storage's clock, not of the first try.
     expect(Date.parse(cutTime)).toBeGreaterThan(Date.now() - 120_000);
   } finally {
