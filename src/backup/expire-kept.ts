@@ -3,6 +3,7 @@
  * ones took the place of, and those whose recipe is to go. Always the storage first, then the recipe.
  */
 import { HoldfastError } from '../base/errors.ts';
+import { isDenied } from '../cluster/api-error.ts';
 import type { Cluster } from '../cluster/client.ts';
 import { type KeptSnapshot, listKept, removeKept, settleKept } from '../cluster/kept-snapshot.ts';
 import { CLAIM_UID, RUN } from '../cluster/labels.ts';
@@ -41,10 +42,15 @@ export interface KeptByPolicy {
   readonly signal?: AbortSignal | undefined;
 }
 
-/** Settles and thins out what a policy's runs have kept; what there is then. Throws what keptHere throws. */
-export async function tidyKept(cluster: Cluster, repository: Repository, o: KeptByPolicy): Promise<KeptHere> {
+/** Settles and thins out what a policy's runs have kept; what there is then, undefined where it may not be read. */
+export async function tidyKept(
+  cluster: Cluster,
+  repository: Repository,
+  o: KeptByPolicy,
+): Promise<KeptHere | undefined> {
   const { namespace, name } = o.policy;
-  const all = await listKept(cluster, { repositoryId: repository.id, signal: o.signal });
+  const all = await listUnlessDenied(cluster, repository, o.signal);
+  if (all === undefined) return undefined;
   const own = all.filter(({ policy, claim }) => policy === name && claim.startsWith(`${namespace}/`));
   const pending = own.filter(({ as }) => as === 'pending');
   for (const one of pending) {
@@ -55,6 +61,16 @@ export async function tidyKept(cluster: Cluster, repository: Repository, o: Kept
   return all.length === 0
     ? keptAmong([], o.clusterUid, cluster)
     : keptHere(cluster, { ...o, repositoryId: repository.id });
+}
+
+/** An account for copies alone may not read contents, and has never kept a snapshot. */
+async function listUnlessDenied(cluster: Cluster, { id }: Repository, signal: AbortSignal | undefined) {
+  try {
+    return await listKept(cluster, { repositoryId: id, signal });
+  } catch (error) {
+    if (isDenied(error)) return undefined;
+    throw error;
+  }
 }
 
 /** A run that has not ended has its Job; a dead one's was removed by the run after it. */

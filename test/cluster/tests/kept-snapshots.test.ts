@@ -1,9 +1,9 @@
 /** CSI snapshots that stay in the storage system, as the backup or beside it, and how they end. */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { backupClaim } from '../../../src/backup/backup-claim.ts';
-import { keptHere } from '../../../src/backup/expire-kept.ts';
+import { keptHere, settlePending } from '../../../src/backup/expire-kept.ts';
 import { runPolicy } from '../../../src/backup/run-policy.ts';
-import { type KeptSnapshot, listKept } from '../../../src/cluster/kept-snapshot.ts';
+import { type KeptSnapshot, listKept, settleKept } from '../../../src/cluster/kept-snapshot.ts';
 import { textAt } from '../../../src/cluster/object.ts';
 import { SNAPSHOT, SNAPSHOT_CONTENT } from '../../../src/cluster/resources.ts';
 import { parseRecipe } from '../../../src/manifest/recipe.ts';
@@ -58,6 +58,12 @@ test('a backup by Snapshot leaves the data in the storage, its recipe in the rep
   expect(snapshot.tags).toEqual(expect.arrayContaining(['method=Snapshot', 'state=complete']));
   expect(Date.parse(snapshot.time)).toBe(Date.parse(result.cutTime));
   await restic('check', '--read-data');
+
+  // As a run leaves it that is killed right after its backup was stored.
+  if (kept === undefined) throw new Error('the snapshot was not kept');
+  await settleKept(cluster, kept, 'pending');
+  for (const one of await keptOf('only')) await settlePending(cluster, repository, one, 60_000);
+  expect(await keptOf('only')).toMatchObject([{ as: 'backup', run: options.run }]);
 
   // A later backup of the claim takes it neither for a leftover nor for files that it could go on from.
   const moved = await backupClaim(cluster, runFor(scene, 'only', { writable: repository }));
