@@ -120,14 +120,6 @@ export const recordSchema = z.discriminatedUnion('kind', [runSchema, holdSchema,
 export type LedgerDocument = z.infer<typeof recordSchema>;
 export type RecordKind = LedgerDocument['kind'];
 
-/** Below `/.holdfast/`. */
-export const recordFolders: Readonly<Record<RecordKind, string>> = {
-  RunRecord: 'runs',
-  Hold: 'holds',
-  Release: 'releases',
-  ClusterAdoption: 'adoptions',
-};
-
 type Header = 'apiVersion' | 'schema' | 'recordedAt' | 'tool';
 type WithoutHeader<D> = D extends unknown ? Omit<D, Header> : never;
 /** What the caller says; the header is the same for all. */

@@ -4,21 +4,13 @@
  * adopted.
  */
 import { HoldfastError, isHoldfastError, messageOf } from '../../base/errors.ts';
-import { ledgerPath, tagOf } from '../claim-layout.ts';
+import { tagOf } from '../claim-layout.ts';
 import type { StoredSnapshot } from '../format/snapshot.ts';
 import type { LoadedIndex } from '../load-index.ts';
 import type { Repository } from '../repository.ts';
-import {
-  type Adoption,
-  type Hold,
-  type LedgerDocument,
-  parseRecord,
-  type RecordKind,
-  type Release,
-  type RunRecord,
-  recordFolders,
-} from './documents.ts';
+import type { Adoption, Hold, LedgerDocument, RecordKind, Release, RunRecord } from './documents.ts';
 import { RecordReader } from './read-record.ts';
+import { recordPath } from './record-folders.ts';
 
 export interface Recorded<D> {
   /** Of the record's snapshot. */
@@ -61,7 +53,7 @@ export function readRuns(
 
 /** The snapshots that are records of this kind. */
 export function recordsOf(snapshots: readonly StoredSnapshot[], kind: RecordKind): StoredSnapshot[] {
-  const path = `${ledgerPath}${recordFolders[kind]}`;
+  const path = recordPath(kind);
   return snapshots.filter(({ paths }) => paths[0] === path);
 }
 
@@ -89,6 +81,8 @@ async function readOne<K extends RecordKind>(
   kind: K,
 ): Promise<OfKind<K>> {
   const bytes = await reader.read(snapshot);
+  // What reads them is large, and most commands find no records.
+  const { parseRecord } = await import('./documents.ts');
   try {
     const document = parseRecord(bytes);
     if (isOfKind(document, kind)) return document;
