@@ -8,6 +8,7 @@ import type { Cluster } from '../cluster/client.ts';
 import { CLAIM_UID, MANAGED_BY, ROLE, WORKS_FOR } from '../cluster/labels.ts';
 import type { KubeObject } from '../cluster/object.ts';
 import { CLAIM, JOB, type Resource, SNAPSHOT, SNAPSHOT_CONTENT } from '../cluster/resources.ts';
+import { sweepLostGroups } from './group-leftovers.ts';
 import { type Sweep, sweepLeftovers } from './leftovers.ts';
 
 export interface OrphanSweep extends Pick<Sweep, 'namespace' | 'moverNamespace' | 'run' | 'timeoutMs' | 'signal'> {
@@ -33,6 +34,13 @@ export async function sweepOrphans(cluster: Cluster, clock: Clock, o: OrphanSwee
       if (!isHoldfastError(error)) throw error;
       if (error.code !== 'BACKUP_RUNNING') o.onProblem(title, error.message);
     }
+  }
+  const namespaces = [...new Set([o.namespace, o.moverNamespace])];
+  try {
+    await sweepLostGroups(cluster, { ...o, namespaces });
+  } catch (error) {
+    if (!isHoldfastError(error)) throw error;
+    o.onProblem(`groups of ${o.namespace}`, error.message);
   }
 }
 

@@ -161,7 +161,7 @@ function sweepOrphansOf(cluster: Cluster, facts: BackupFacts, o: PolicyRun): Pro
     timeoutMs: o.timeouts?.cleanUpMs ?? backupTimeouts.cleanUpMs,
     onFound: (claim, run, count) =>
       tell(claim, `removes ${count} objects that run ${run} of the lost claim left behind`),
-    onProblem: (claim, reason) => tell(claim, `what was left of the lost claim could not be removed: ${reason}`),
+    onProblem: (claim, reason) => tell(claim, `what dead runs left behind could not be removed: ${reason}`),
   });
 }
 

@@ -139,12 +139,11 @@ const storeVariables = [
   'AWS_DEFAULT_REGION',
   'HOLDFAST_OPTIONS',
 ];
-/** Linux gives no program a variable of 128 KiB. */
-const longestVariable = 120_000;
+/** A Secret holds 1 MiB; the other fields of it take little. */
+const mostSecretBytes = 1_000_000;
 
 /**
- * Password, credentials and options of the store, as a mover in a pod finds them in its environment; certificates as
- * text. Throws STORE_OPTION_INVALID and SOURCE_UNREADABLE for options and files that cannot be used.
+ * Password, credentials and options of the store, as a mover in a pod finds them in its Secret; certificates as text. Throws STORE_OPTION_INVALID and SOURCE_UNREADABLE for options and files that cannot be used.
  */
 export async function readCredentials(settings: Settings): Promise<Readonly<Record<string, string>>> {
   const { env } = settings;
@@ -156,9 +155,11 @@ export async function readCredentials(settings: Settings): Promise<Readonly<Reco
   const found = storeVariables.map((name): [string, string] => [name, filled(env, name) ?? '']);
   if (authorities) found.push(['HOLDFAST_CACERT', await readPem(authorities)]);
   if (clientCertificate) found.push(['HOLDFAST_TLS_CLIENT_CERT', await readPem(clientCertificate)]);
-  const long = found.find(([, value]) => value.length > longestVariable);
-  if (long) {
-    const problem = `${long[0]} has ${long[1].length} bytes, which is too much to send to a mover: name a file with only the certificates that it needs`;
+  const [name = '', longest = ''] = found.toSorted((a, b) => b[1].length - a[1].length)[0] ?? [];
+  if (longest.length > mostSecretBytes) {
+    const from =
+      name === 'HOLDFAST_CACERT' ? 'the certificates of --cacert, RESTIC_CACERT or AWS_CA_BUNDLE have' : `${name} has`;
+    const problem = `${from} ${longest.length} bytes, and a Secret holds 1 MiB: name a file with only what a mover needs`;
     throw new HoldfastError('USAGE', { problem });
   }
   const known = found.filter(([, value]) => value !== '');

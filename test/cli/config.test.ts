@@ -82,10 +82,14 @@ test('flags for stores are variables from there on, beside those that are there'
   });
 });
 
-test('a setting without a value, and certificates that fit into no variable, are refused', async () => {
+test('a setting without a value, and certificates that fit into no Secret, are refused; those of a whole system fit', async () => {
   expect(() => readSettings({ option: ['s3.region'] }, {})).toThrow(/NAME=VALUE/);
-  const env = { HOLDFAST_PASSWORD: 'p', HOLDFAST_CACERT: `-----BEGIN CERTIFICATE-----${'x'.repeat(130_000)}` };
-  await expect(readCredentials(readSettings({}, env))).rejects.toMatchObject({ code: 'USAGE' });
+  const withBytes = (bytes: number) => ({
+    HOLDFAST_PASSWORD: 'p',
+    HOLDFAST_CACERT: `-----BEGIN CERTIFICATE-----${'x'.repeat(bytes)}`,
+  });
+  await expect(readCredentials(readSettings({}, withBytes(1_100_000)))).rejects.toMatchObject({ code: 'USAGE' });
+  expect(await readCredentials(readSettings({}, withBytes(220_000)))).toEqual(withBytes(220_000));
 });
 
 test('colours are for terminals whose user has not asked for none', () => {

@@ -7,11 +7,13 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { sweepLostGroups } from '../../../src/backup/group-leftovers.ts';
 import type { GroupWish } from '../../../src/backup/groups.ts';
 import { type ClaimOutcome, type ClaimsRun, runClaims } from '../../../src/backup/run-claims.ts';
-import { ALIVE, MANAGED_BY, RUN } from '../../../src/cluster/labels.ts';
+import { ALIVE, MANAGED_BY, RUN, workLabels } from '../../../src/cluster/labels.ts';
 import { textAt } from '../../../src/cluster/object.ts';
 import { CLAIM, JOB } from '../../../src/cluster/resources.ts';
+import { createGroupSnapshot, servedGroupApi, waitForGroupCut } from '../../../src/cluster/volume-group-snapshot.ts';
 import { type GroupRecord, parseRecipe } from '../../../src/manifest/recipe.ts';
 import { isReady } from '../kubectl.ts';
 import { type BackupScene, leftovers, openBackupScene, runFor } from './backup-scene.ts';
@@ -163,6 +165,34 @@ test('where one claim of a group cannot be had any more none is cut, each is rep
   for (const outcome of outcomes) {
     expect(outcome).toMatchObject({ error: { code: 'GROUP_NOT_CUT', message: expect.stringContaining('/gone') } });
   }
+  await expectNothingLeft();
+});
+
+test('a group snapshot that no Job owns goes with the next sweep, one of a run that has a Job stays', async () => {
+  const { cluster, namespace } = scene;
+  const api = await servedGroupApi(cluster);
+  if (api === undefined) throw new Error('the cluster knows no group snapshots');
+  const labelsOf = (run: string) => workLabels({ role: 'backup', run, claimUid: 'one' });
+  const made = ['lost', 'living'].map((run) => {
+    const wish = { namespace, name: run, className: 'zonal-group', matchLabels: { app: 'db' }, worksFor: 'db' };
+    return createGroupSnapshot(cluster, api, { ...wish, labels: labelsOf(run), owners: [] });
+  });
+  for (const group of await Promise.all(made)) {
+    await waitForGroupCut(cluster, api, group, { group: group.metadata.name, timeoutMs: 60_000 });
+  }
+  const container = { name: 'one', image: 'localhost/busybox:1' };
+  await scene.kubectl.apply({
+    apiVersion: 'batch/v1',
+    kind: 'Job',
+    metadata: { name: 'living', labels: labelsOf('living') },
+    spec: { suspend: true, template: { spec: { containers: [container], restartPolicy: 'Never' } } },
+  });
+  const sweep = { namespace, namespaces: [namespace], run: 'next', timeoutMs: 60_000 };
+  await sweepLostGroups(cluster, sweep);
+  const groups = async () => (await groupSnapshots(scene)).filter((one) => one.startsWith('VolumeGroupSnapshot '));
+  expect(await groups()).toEqual(['VolumeGroupSnapshot living']);
+  await scene.kubectl.run('delete', 'job', 'living');
+  await sweepLostGroups(cluster, sweep);
   await expectNothingLeft();
 });
 
