@@ -56,7 +56,7 @@ test('a misspelt command or option is answered with the one that was meant', asy
 test.each([
   [['list'], 'No repository was named'],
   [['list', '--repo', 'ftp://host/x'], 'ftp://host/x'],
-  [['restore'], "Missing required argument 'backup'"],
+  [['restore'], 'Name a backup, or choose claims'],
   [['restore', 'latest', '--repo', 'r', '--dir', 'd', '--zone', 'b'], '--zone is for claims'],
   [['backup', '--repo', 'r'], 'Nothing to back up'],
   [['backup', '--repo', 'r', '--dir', ''], '--dir was given an empty value'],
