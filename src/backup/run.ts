@@ -57,7 +57,8 @@ export const backupTimeouts: BackupTimeouts = {
   stalledMs: 30 * 60_000,
   moveMs: Number.POSITIVE_INFINITY,
   liveMountMs: HOUR_MS,
-  cleanUpMs: 5 * 60_000,
+  // The provisioner looks only every five minutes for snapshots that it still protects for nothing.
+  cleanUpMs: 10 * 60_000,
 };
 
 export interface ClaimBackupOptions extends MoverSettings, MoverWishes {

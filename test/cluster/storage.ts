@@ -57,6 +57,9 @@ async function startSidecars(layout: ClusterLayout, bin: BinaryPaths): Promise<M
   const driver = `--csi-address=${layout.csiSocket}`;
   // Among what is tried again is the removal of a volume that is still attached.
   const retries = ['--retry-interval-start=200ms', '--retry-interval-max=2s'];
+  // A claim made twice at once leaves its mark on the snapshot, which is only taken off by this sweep: by default every
+  // five minutes.
+  const sweep = '--snapshot-orphan-sweep-interval=2s';
   const groups = '--feature-gates=CSIVolumeGroupSnapshot=true';
   // Owner level -1: the capacity objects belong to no pod, because the provisioner is none.
   const capacity = ['--enable-capacity', '--capacity-ownerref-level=-1', '--capacity-poll-interval=10s'];
@@ -66,7 +69,7 @@ async function startSidecars(layout: ClusterLayout, bin: BinaryPaths): Promise<M
     'csi-provisioner': [
       bin['csi-provisioner'],
       ...[api, driver, ...retries, ...topology, ...capacity],
-      ...['--extra-create-metadata', '--default-fstype=ext4', '--v=3'],
+      ...[sweep, '--extra-create-metadata', '--default-fstype=ext4', '--v=3'],
     ],
     'csi-attacher': [bin['csi-attacher'], api, driver, ...retries, '--reconcile-sync=10s', '--v=3'],
     'csi-resizer': [bin['csi-resizer'], api, driver, '--handle-volume-inuse-error=false', '--v=3'],
