@@ -193,6 +193,8 @@ test('a group snapshot that no Job owns goes with the next sweep, one of a run t
   expect(await groups()).toEqual(['VolumeGroupSnapshot living']);
   await scene.kubectl.run('delete', 'job', 'living');
   await sweepLostGroups(cluster, sweep);
+  // Members that came late go with their owner.
+  await expect.poll(() => groupSnapshots(scene), { timeout: 30_000, interval: 500 }).toEqual([]);
   await expectNothingLeft();
 });
 
