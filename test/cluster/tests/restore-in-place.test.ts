@@ -87,10 +87,11 @@ test('killed twice, the claim ends with the backup, the pods are back, and the o
   expect((await restore([], 'mover: runs on')).exitCode).toBeNull();
   expect(valueAt(await theSet(), 'spec', 'replicas')).toBe(0);
 
-  expect((await restore([], 'replicas again')).exitCode).toBeNull();
+  // One more write follows this word: the kill may come too late for it, or for the program.
+  expect([null, 0]).toContain((await restore([], 'replicas again')).exitCode);
   await podIsReady();
   expect((await readByPod(scene, namespace, 'data-db-0')).tree).toBe(backup.tree);
-  // Unless the kill came after its last write: then the same command would begin anew.
+  // After its last write the same command would begin anew.
   if (inPlaceMark in ((await theClaim())?.metadata.annotations ?? {})) await expectPodsKeepTheirs();
   await expectAsBefore(uid);
   const [snapshot, ...more] = await scene.cluster.list(SNAPSHOT, { namespace });
