@@ -5,7 +5,7 @@
 import { closeSync, constants } from 'node:fs';
 import { codeOf, isHoldfastError, messageOf } from '../base/errors.ts';
 import type { BlobIndex } from '../repository/blob-index.ts';
-import { readHexId } from '../repository/format/hex-id.ts';
+import { idBytes, idDigits, readHexId } from '../repository/format/hex-id.ts';
 import { NodeHead } from '../repository/format/node-head.ts';
 import { encodeNodeHead, type TreeNode } from '../repository/format/tree.ts';
 import { goModeFromPosix } from './attributes.ts';
@@ -30,7 +30,6 @@ import { groupName, userName } from './user-names.ts';
 /** Files above this size become jobs of their own. */
 export const inlineFileBytes = 4 << 20;
 
-const folderIdBytes = 64;
 const comma = 0x2c;
 
 /** Memory that lives as long as the thread, which does one batch at a time. */
@@ -54,7 +53,7 @@ export class EntriesBatch {
   /** Nodes taken over that lie side by side in the parent, while there are no others: they are not copied yet. */
   #run: { readonly start: number; readonly end: number } | undefined;
   #onlyRun = true;
-  readonly #id = Buffer.allocUnsafe(32);
+  readonly #id = Buffer.allocUnsafe(idBytes);
   readonly #holes: Hole[] = [];
   readonly #problems: EntryProblem[] = [];
   readonly #counts: EntryCounts = noCounts();
@@ -149,7 +148,7 @@ export class EntriesBatch {
   #directory(name: string, headText: string): void {
     this.#write(`${headText}null,"subtree":"`);
     this.#holes.push({ kind: 'folder', at: this.#length, name });
-    this.#write(`${'0'.repeat(folderIdBytes)}"},`);
+    this.#write(`${'0'.repeat(idDigits)}"},`);
   }
 
   #file(name: string): void {
@@ -234,7 +233,7 @@ export class EntriesBatch {
     let last = -1;
     return everyContentId(bytes, start, end, (at) => {
       // A hole is millions of times the same.
-      if (last >= 0 && bytes.compare(bytes, last, last + folderIdBytes, at, at + folderIdBytes) === 0) return true;
+      if (last >= 0 && bytes.compare(bytes, last, last + idDigits, at, at + idDigits) === 0) return true;
       last = at;
       return readHexId(bytes, at, this.#id) && this.#index.has('data', this.#id);
     });
